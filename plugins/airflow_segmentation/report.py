@@ -1,0 +1,384 @@
+"""The contract between the operators and the page: typed records, and their JSON.
+
+Operators write these records to XCom, the page reads them; neither knows anything else of the other. A record in
+XCom is JSON, so it is a list of records rather than a dict keyed by k, and its values are int, float, str and None.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+SCHEMA_VERSION = 1
+MAX_REPORT_BYTES = 64_000
+"""A report lives in the metadata database, beside thousands of others, and travels whole to the browser."""
+
+REPORT_KEY = "segmentation_report"
+"""XCom key of an :class:`Report`, pushed by the task that chooses k."""
+SUMMARY_KEY = "segmentation_summary"
+"""XCom key of a :class:`Summary` of that report, small enough to read hundreds of for a list."""
+PROGRESS_KEY = "segmentation_progress"
+"""XCom key of a :class:`Progress`, pushed by the task that sweeps, while it sweeps."""
+
+Method = Literal["kneedle", "silhouette", "calinski_harabasz", "davies_bouldin", "chord"]
+METHODS: tuple[Method, ...] = get_args(Method)
+"""Every method that can choose k, in the order in which a person should meet them."""
+
+Fit = Literal["full", "cells", "sample"]
+"""What the sweep was fitted on: every row, the weighted means of grid cells, or a uniform sample of rows."""
+
+
+class ReportError(ValueError):
+    """A record that cannot be read: not a record, or written by a newer version."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One clustered column, and its range over the rows that were scaled, in original units."""
+
+    name: str
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Rows left out before the sweep, and why, in words."""
+
+    reason: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What the sweep found for one k. Scores that were not computed, or have no meaning at this k, are None."""
+
+    k: int
+    sse: float
+    explained: float
+    """1 - SSE / total sum of squares: 0 at k = 1, 1 where every row is a centre."""
+    seconds: float | None = None
+    iterations: int | None = None
+    silhouette: float | None = None
+    calinski_harabasz: float | None = None
+    davies_bouldin: float | None = None
+    sizes: tuple[int, ...] | None = None
+    """Rows in each segment, largest first: segment 0 is the largest. None where left out to keep the report small."""
+    centers: tuple[tuple[float, ...], ...] | None = None
+    """One centre for each segment in original units, in the order of `sizes`. None where left out likewise."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The k that one method would choose; None where that method finds none."""
+
+    method: str
+    k: int | None
+
+
+@dataclass(frozen=True)
+class Times:
+    """How many resamples chose this k."""
+
+    k: int
+    times: int
+
+
+@dataclass(frozen=True)
+class Stability:
+    """The sweep repeated on resamples: how often each k was chosen, most often first."""
+
+    resamples: int
+    rows: int
+    """Rows in each resample."""
+    counts: tuple[Times, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One numeric column over the segments of the chosen k: each tuple has one entry for each segment."""
+
+    column: str
+    mean: tuple[float | None, ...]
+    q25: tuple[float | None, ...]
+    q50: tuple[float | None, ...]
+    q75: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything the page shows of one choice of k."""
+
+    k: int
+    method: str
+    """The method that was asked for, one of :data:`METHODS`."""
+    decided_by: str
+    """What gave k in the end: a method, or "given". Differs from `method` where that found no elbow."""
+    sensitivity: float
+    k_min: int
+    k_max: int
+    random_state: int | None
+    features: tuple[Feature, ...]
+    rows: int
+    """Rows that were clustered."""
+    curve: tuple[CurvePoint, ...]
+    dropped: tuple[Dropped, ...] = ()
+    fit: Fit = "full"
+    fit_rows: int | None = None
+    """Rows, or cells, that the sweep was fitted on. SSE and sizes are always over all rows."""
+    choices: tuple[Choice, ...] = ()
+    """What every method would choose."""
+    half_range: Choice | None = None
+    """What `decided_by` would choose with k_max cut to half; its k is None where it would find none."""
+    half_k_max: int | None = None
+    stability: Stability | None = None
+    profiles: tuple[Profile, ...] = ()
+    """Columns over the segments of the chosen k, clustered features first."""
+    sample: tuple[tuple[float, ...], ...] = ()
+    """Some rows in original units, one value for each feature, to draw."""
+    warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """What was left out to keep the report small, in words."""
+    data_uri: str | None = None
+    sweep_uri: str | None = None
+    model_uri: str | None = None
+    created_at: str | None = None
+    """ISO 8601, UTC."""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def chosen(self) -> CurvePoint:
+        """The point of the curve at the chosen k."""
+        return next(point for point in self.curve if point.k == self.k)
+
+    @property
+    def rows_dropped(self) -> int:
+        """Rows left out before the sweep, for whatever reason."""
+        return sum(dropped.rows for dropped in self.dropped)
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether the method asked for found no k, so that another one decided."""
+        return self.decided_by not in (self.method, "given")
+
+    @property
+    def agree(self) -> bool:
+        """Whether every method that found a k found the same one."""
+        return len({choice.k for choice in self.choices if choice.k is not None}) <= 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values, below :data:`MAX_REPORT_BYTES` when written out."""
+        return _to_json(_shrunk(self))
+
+    @classmethod
+    def from_json(cls, value: object) -> Report:
+        """Read a report of this or an older version.
+
+        :raises ReportError: if it is no report, or one of a newer version.
+        """
+        report = _read(cls, value)
+        if not any(point.k == report.k for point in report.curve):
+            raise ReportError(f"The report's k={report.k} is not on its curve")
+        return report
+
+    def summary(self) -> Summary:
+        """Return what a list of runs shows of this report."""
+        chosen = self.chosen
+        return Summary(
+            k=self.k,
+            decided_by=self.decided_by,
+            k_min=self.k_min,
+            k_max=self.k_max,
+            rows=self.rows,
+            sse=chosen.sse,
+            explained=chosen.explained,
+            silhouette=chosen.silhouette,
+            features=len(self.features),
+            warnings=len(self.warnings),
+            curve=tuple((point.k, _significant(point.sse, 4)) for point in self.curve),
+            created_at=self.created_at,
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A report in a few hundred bytes, for lists and trends."""
+
+    k: int
+    decided_by: str
+    k_min: int
+    k_max: int
+    rows: int
+    sse: float
+    explained: float
+    silhouette: float | None = None
+    features: int = 0
+    warnings: int = 0
+    curve: tuple[tuple[float, ...], ...] = ()
+    """Pairs of k and SSE, to draw small."""
+    created_at: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as JSON values."""
+        return _to_json(self)
+
+    @classmethod
+    def from_json(cls, value: object) -> Summary:
+        """Read a summary of this or an older version.
+
+        :raises ReportError: if it is none, or one of a newer version.
+        """
+        return _read(cls, value)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep has come."""
+
+    done: int
+    total: int
+    curve: tuple[tuple[float, ...], ...] = field(default=())
+    """Pairs of k and SSE found so far, by rising k."""
+    updated_at: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the progress as JSON values."""
+        return _to_json(self)
+
+    @classmethod
+    def from_json(cls, value: object) -> Progress:
+        """Read progress of this or an older version.
+
+        :raises ReportError: if it is none, or one of a newer version.
+        """
+        return _read(cls, value)
+
+
+def _to_json(record: Any) -> dict[str, Any]:
+    """Return a record as JSON values, leaving out what is None or empty: it reads back as the default."""
+    return {
+        item.name: _value_to_json(value)
+        for item in dataclasses.fields(record)
+        if (value := getattr(record, item.name)) is not None and value != ()
+    }
+
+
+def _value_to_json(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return _to_json(value)
+    if isinstance(value, (list, tuple)):
+        return [_value_to_json(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    raise TypeError(f"{value!r} is a {type(value).__name__}; a report holds int, float, str and None only")
+
+
+def _read(cls: type[Any], value: object) -> Any:
+    if not isinstance(value, Mapping):
+        raise ReportError(f"A {cls.__name__.lower()} is a JSON object, not {type(value).__name__}")
+    version = value.get("schema_version", 1)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise ReportError(
+            f"This {cls.__name__.lower()} has schema version {version!r}, and this plugin reads up to "
+            f"{SCHEMA_VERSION}; update airflow-segmentation"
+        )
+    return _from_json(cls, value, cls.__name__.lower())
+
+
+def _from_json(kind: Any, value: Any, where: str) -> Any:
+    """Read `value` as `kind`, a record or a type in one; fields that this version does not know are passed over."""
+    origin = get_origin(kind)
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise ReportError(f"{where} should be a JSON object, not {value!r:.60}")
+        hints = get_type_hints(kind)
+        required = {
+            item.name for item in dataclasses.fields(kind) if item.default is dataclasses.MISSING
+        } - value.keys()
+        if required:
+            raise ReportError(f"{where} lacks {', '.join(sorted(required))}")
+        return kind(
+            **{  # type: ignore[operator]
+                item.name: _from_json(hints[item.name], value[item.name], f"{where}.{item.name}")
+                for item in dataclasses.fields(kind)
+                if item.name in value
+            }
+        )
+    if origin in (Union, UnionType):
+        if value is None:
+            return None
+        return _from_json(next(arg for arg in get_args(kind) if arg is not type(None)), value, where)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ReportError(f"{where} should be a JSON array, not {value!r:.60}")
+        return tuple(_from_json(get_args(kind)[0], item, where) for item in value)
+    if origin is Literal:
+        if value not in get_args(kind):
+            raise ReportError(f"{where} should be one of {', '.join(get_args(kind))}, not {value!r:.60}")
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ReportError(f"{where} should be {kind.__name__}, not {value!r:.60}")
+    return value
+
+
+def _significant(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
+
+
+def _size(report: Report) -> int:
+    return len(json.dumps(_to_json(report)))
+
+
+def _shrunk(report: Report) -> Report:
+    """Return the report below its limit, leaving out what the page needs least.
+
+    First the rows to draw, then the centres of the k farthest from the chosen one, the sizes likewise, then the
+    profiles of the last columns. Centres of the chosen k stay.
+    """
+    if _size(report) <= MAX_REPORT_BYTES:
+        return report
+    if report.sample:
+        report = dataclasses.replace(report, sample=(), left_out=(*report.left_out, "the sample of rows"))
+    farthest_first = sorted(
+        (point.k for point in report.curve if point.k != report.k), key=lambda k: -abs(k - report.k)
+    )
+    for name, words in (("centers", "centres"), ("sizes", "sizes")):
+        excess = _size(report) - MAX_REPORT_BYTES + 200
+        without = set()
+        for k in farthest_first:
+            if excess <= 0:
+                break
+            point = next(point for point in report.curve if point.k == k)
+            excess -= len(json.dumps(_value_to_json(getattr(point, name))))
+            without.add(k)
+        if without:
+            changes: dict[str, Any] = {name: None}
+            kept = [point.k for point in report.curve if point.k not in without]
+            report = dataclasses.replace(
+                report,
+                curve=tuple(
+                    dataclasses.replace(point, **changes) if point.k in without else point
+                    for point in report.curve
+                ),
+                left_out=(*report.left_out, f"{words} but for k={min(kept)}..{max(kept)}"),
+            )
+    columns = len(report.profiles)
+    while report.profiles and _size(report) > MAX_REPORT_BYTES - 200:
+        report = dataclasses.replace(report, profiles=report.profiles[:-1])
+    if len(report.profiles) < columns:
+        words = f"the profiles of {columns - len(report.profiles)} columns"
+        report = dataclasses.replace(report, left_out=(*report.left_out, words))
+    return report

@@ -1,0 +1,39 @@
+"""What every test stands on: an Airflow home of its own, set before anything imports Airflow."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_home = tempfile.TemporaryDirectory(prefix="segmentation-tests-")
+for name in [name for name in os.environ if name.startswith("AIRFLOW__")]:
+    del os.environ[name]  # the developer's own Airflow is not under test
+os.environ |= {
+    "AIRFLOW_HOME": _home.name,
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__PARALLELISM": "2",
+    "AIRFLOW__SEGMENTATION__STORAGE_PATH": f"{_home.name}/segmentation",
+}
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    """The folder that Airflow writes to in this test session."""
+    return Path(_home.name)
+
+
+@pytest.fixture(scope="session")
+def metadata_database(airflow_home: Path) -> Iterator[None]:
+    """A migrated SQLite metadata database in the home of this test session."""
+    from airflow.utils import db
+
+    db.initdb()
+    yield
