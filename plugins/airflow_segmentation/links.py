@@ -1,0 +1,48 @@
+"""Where the Segmentation page is served, and the button on a task that leads there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+ROUTE_BASE = "/segmentation"
+
+
+def page_path(page: str = "", **query: str | int) -> str:
+    """Return the absolute path of a page, below the path of ``[api] base_url``.
+
+    Ids go into the query string, never the path: run ids hold ``+``, ``:`` and ``~``, and may hold ``/``.
+
+    :param page: route below ``/pluginsv2/segmentation/``.
+    :param query: parameters of the query string.
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+    path = f"{base}/pluginsv2{ROUTE_BASE}/{page}"
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+class ElbowLink(BaseOperatorLink):
+    """Leads from the task that chose k to its elbow chart.
+
+    It serves those, too, who see no tab: Airflow lists the tabs of plugins only to users who may read plugins.
+    """
+
+    name = "Elbow chart"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the path of the run's page; Airflow computes it when the task ends and keeps it as an XCom."""
+        return page_path(
+            "run",
+            dag_id=ti_key.dag_id,
+            run_id=ti_key.run_id,
+            task_id=ti_key.task_id,
+            map_index=ti_key.map_index,
+        )
