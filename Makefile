@@ -1,0 +1,42 @@
+# `make help` lists what there is to do. Everything runs in .venv, which the first command makes.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench constraints clean
+
+# The Python that makes .venv: the first that runs, since a version manager's shim can be there and fail.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3; do \
+	"$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
+ENVIRONMENT = @"$(or $(PYTHON),$(error No Python found; install Python 3.10, 3.11, 3.12 or 3.13))" scripts/environment.py
+PORT ?= 8080
+
+help:  ## List these commands
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="	" read -r name what; do \
+		printf 'make %-12s %s\n' "$$name" "$$what"; done
+
+demo:  ## Start Airflow, run the Dag, print the link to its chart (ONCE=1: stop after the run; PORT=8080)
+	$(ENVIRONMENT)
+	@.venv/bin/python scripts/demo.py --port "$(PORT)" $(if $(ONCE),--once)
+
+test: lint  ## Lint, check types and run the whole test suite
+	@.venv/bin/python -m pytest
+
+lint:  ## Check style and types
+	$(ENVIRONMENT) test
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+bench:  ## Run the benchmarks and print their table
+	$(ENVIRONMENT) bench
+	@.venv/bin/python benchmarks/sweep.py
+
+constraints:  ## Pin the newest versions that setup.cfg allows, for every Python and platform
+	$(ENVIRONMENT) test
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip compile pyproject.toml --all-extras --upgrade --quiet \
+		--universal --python-version 3.10 --no-emit-index-url --no-emit-find-links --no-annotate \
+		--custom-compile-command "make constraints" --output-file constraints.txt
+	@rm -rf plugins/*.egg-info
+
+clean:  ## Remove everything that these commands made
+	rm -rf .venv .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist plugins/*.egg-info
