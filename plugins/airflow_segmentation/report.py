@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -284,7 +285,7 @@ def _value_to_json(value: Any) -> Any:
     raise TypeError(f"{value!r} is a {type(value).__name__}; a report holds int, float, str and None only")
 
 
-def _read(cls: type[Any], value: object) -> Any:
+def _read(cls: Any, value: object) -> Any:
     if not isinstance(value, Mapping):
         raise ReportError(f"A {cls.__name__.lower()} is a JSON object, not {type(value).__name__}")
     version = value.get("schema_version", 1)
@@ -293,45 +294,77 @@ def _read(cls: type[Any], value: object) -> Any:
             f"This {cls.__name__.lower()} has schema version {version!r}, and this plugin reads up to "
             f"{SCHEMA_VERSION}; update airflow-segmentation"
         )
-    return _from_json(cls, value, cls.__name__.lower())
+    return _reader(cls)(value, cls.__name__.lower())
 
 
-def _from_json(kind: Any, value: Any, where: str) -> Any:
-    """Read `value` as `kind`, a record or a type in one; fields that this version does not know are passed over."""
+@cache
+def _reader(kind: Any) -> Callable[[Any, str], Any]:
+    """Return what reads a value as `kind`, a record or a type in one, and knows `where` the value stands.
+
+    Fields that this version does not know are passed over. A report holds thousands of values: what can be
+    known of a type is found out once.
+    """
     origin = get_origin(kind)
     if dataclasses.is_dataclass(kind):
+        return _record_reader(kind)
+    if origin in (Union, UnionType):
+        read_some = _reader(next(arg for arg in get_args(kind) if arg is not type(None)))
+        return lambda value, where: None if value is None else read_some(value, where)
+    if origin is tuple:
+        return _tuple_reader(_reader(get_args(kind)[0]))
+    if origin is Literal:
+        return _literal_reader(get_args(kind))
+    return _plain_reader(kind)
+
+
+def _record_reader(kind: Any) -> Callable[[Any, str], Any]:
+    hints = get_type_hints(kind)
+    readers = {item.name: _reader(hints[item.name]) for item in dataclasses.fields(kind)}
+    required = {item.name for item in dataclasses.fields(kind) if item.default is dataclasses.MISSING}
+
+    def read(value: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise ReportError(f"{where} should be a JSON object, not {value!r:.60}")
-        hints = get_type_hints(kind)
-        required = {
-            item.name for item in dataclasses.fields(kind) if item.default is dataclasses.MISSING
-        } - value.keys()
-        if required:
-            raise ReportError(f"{where} lacks {', '.join(sorted(required))}")
+        if lacking := required - value.keys():
+            raise ReportError(f"{where} lacks {', '.join(sorted(lacking))}")
         return kind(
-            **{  # type: ignore[operator]
-                item.name: _from_json(hints[item.name], value[item.name], f"{where}.{item.name}")
-                for item in dataclasses.fields(kind)
-                if item.name in value
+            **{
+                name: read_field(value[name], f"{where}.{name}")
+                for name, read_field in readers.items()
+                if name in value
             }
         )
-    if origin in (Union, UnionType):
-        if value is None:
-            return None
-        return _from_json(next(arg for arg in get_args(kind) if arg is not type(None)), value, where)
-    if origin is tuple:
+
+    return read
+
+
+def _tuple_reader(read_item: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    def read(value: Any, where: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise ReportError(f"{where} should be a JSON array, not {value!r:.60}")
-        return tuple(_from_json(get_args(kind)[0], item, where) for item in value)
-    if origin is Literal:
-        if value not in get_args(kind):
-            raise ReportError(f"{where} should be one of {', '.join(get_args(kind))}, not {value!r:.60}")
+        return tuple([read_item(item, where) for item in value])
+
+    return read
+
+
+def _literal_reader(allowed: tuple[Any, ...]) -> Callable[[Any, str], Any]:
+    def read(value: Any, where: str) -> Any:
+        if value not in allowed:
+            raise ReportError(f"{where} should be one of {', '.join(allowed)}, not {value!r:.60}")
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+
+    return read
+
+
+def _plain_reader(kind: Any) -> Callable[[Any, str], Any]:
+    def read(value: Any, where: str) -> Any:
+        if type(value) is kind:
+            return value
+        if kind is float and type(value) is int:
+            return float(value)
         raise ReportError(f"{where} should be {kind.__name__}, not {value!r:.60}")
-    return value
+
+    return read
 
 
 def _significant(value: float, digits: int) -> float:
