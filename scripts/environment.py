@@ -1,4 +1,4 @@
-"""Make .venv in the checkout and install the pinned dependencies: ``python scripts/environment.py [extra …]``.
+"""Make .venv and install the pinned dependencies into it: ``python scripts/environment.py [extra …]``.
 
 Python 3.6 can still parse this file, so that an old Python gets one clear line rather than a syntax error.
 The plugin itself is not installed: Airflow finds it in its plugins folder, pytest on its `pythonpath`.
