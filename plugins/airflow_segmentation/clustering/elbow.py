@@ -1,0 +1,106 @@
+"""The choice of k from the curve of the SSE, or from quality scores."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BEST = {"silhouette": np.nanargmax, "calinski_harabasz": np.nanargmax, "davies_bouldin": np.nanargmin}
+"""Scores that choose k, and where on their curve the best k is."""
+
+METHODS = ("kneedle", *BEST, "chord")
+
+
+@dataclass(frozen=True)
+class Elbow:
+    """A chosen k, and the method that gave it: not the one asked for where that found none."""
+
+    k: int
+    decided_by: str
+
+
+def choose_k(
+    k_values: Sequence[int] | NDArray[Any],
+    inertias: Sequence[float] | NDArray[Any],
+    method: str = "kneedle",
+    sensitivity: float = 1.0,
+    scores: Mapping[str, Sequence[float | None] | NDArray[Any]] | None = None,
+) -> Elbow:
+    """Choose k; where `method` finds none, take the point farthest from the chord.
+
+    Parameters
+    ----------
+    k_values : array-like of shape (n_k,), rising
+    inertias : array-like of shape (n_k,)
+        SSE at each k.
+    method : str
+        "kneedle" (Satopaa and others, "Finding a Kneedle in a Haystack", 2011), "chord", or a score:
+        "silhouette" and "calinski_harabasz" choose the largest, "davies_bouldin" the smallest.
+    sensitivity : float
+        Kneedle's S: how many points the curve must stay flat after an elbow; more finds fewer elbows.
+    scores : mapping of str to array-like of shape (n_k,)
+        The scores' values at each k, None or NaN where there is none. Needed by the methods that are scores.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method, it lacks its score, or no k to choose from.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} should be one of {', '.join(METHODS)}")
+    if not len(k_values) or len(k_values) != len(inertias):
+        raise ValueError(
+            f"{len(k_values)} k_values and {len(inertias)} inertias should be as many, at least one"
+        )
+    if method == "kneedle":
+        found = _kneedle(k_values, inertias, sensitivity)
+    elif method == "chord":
+        found = chord(k_values, inertias)
+    else:
+        if scores is None or method not in scores:
+            raise ValueError(f"method={method!r} needs its score at each k; the sweep computed none")
+        found = _best(k_values, scores[method], method)
+    return Elbow(chord(k_values, inertias), "chord") if found is None else Elbow(found, method)
+
+
+def chord(k_values: Sequence[int] | NDArray[Any], inertias: Sequence[float] | NDArray[Any]) -> int:
+    """Return the k whose point lies farthest below the chord, the line from the curve's start to its end.
+
+    The smallest of them where several do; so the first k of a straight line.
+    """
+    x, y = _unit(k_values), _unit(inertias)
+    below = y[0] + (y[-1] - y[0]) * x - y
+    return int(k_values[int(np.flatnonzero(below >= below.max() - 1e-12)[0])])
+
+
+def _kneedle(k_values: Any, inertias: Any, sensitivity: float) -> int | None:
+    # kneed divides by the curve's height, and has no chord to compare two points with.
+    if len(k_values) < 3 or max(inertias) == min(inertias):
+        return None
+    from kneed import KneeLocator
+
+    with warnings.catch_warnings():
+        # Older releases of kneed warn where they find none; here that has an answer of its own.
+        warnings.filterwarnings("ignore", message="No (knee|elbow|local maxima)")
+        knee = KneeLocator(
+            list(k_values), list(inertias), S=sensitivity, curve="convex", direction="decreasing"
+        ).knee
+    return None if knee is None else int(knee)
+
+
+def _best(k_values: Any, score: Any, method: str) -> int | None:
+    values = np.array(score, dtype=float)  # None becomes NaN
+    if np.isnan(values).all():
+        return None
+    return int(k_values[int(BEST[method](values))])
+
+
+def _unit(values: Any) -> NDArray[np.float64]:
+    array = np.asarray(values, float)
+    height = np.ptp(array)
+    return (array - array.min()) / (height if height > 0 else 1.0)
