@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,9 +30,8 @@ def airflow_home() -> Path:
 
 
 @pytest.fixture(scope="session")
-def metadata_database(airflow_home: Path) -> Iterator[None]:
+def metadata_database(airflow_home: Path) -> None:
     """A migrated SQLite metadata database in the home of this test session."""
     from airflow.utils import db
 
     db.initdb()
-    yield

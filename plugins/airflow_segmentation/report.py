@@ -1,7 +1,8 @@
 """The contract between the operators and the page: typed records, and their JSON.
 
-Operators write these records to XCom, the page reads them; neither knows anything else of the other. A record in
-XCom is JSON, so it is a list of records rather than a dict keyed by k, and its values are int, float, str and None.
+Operators write these records to XCom, the page reads them; neither knows anything else of the other. A record
+in XCom is JSON, so it is a list of records rather than a dict keyed by k, and its values are int, float, str
+and None.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What the sweep found for one k. Scores that were not computed, or have no meaning at this k, are None."""
+    """What the sweep found for one k. A score that was not computed, or means nothing at this k, is None."""
 
     k: int
     sse: float
@@ -69,9 +70,9 @@ class CurvePoint:
     calinski_harabasz: float | None = None
     davies_bouldin: float | None = None
     sizes: tuple[int, ...] | None = None
-    """Rows in each segment, largest first: segment 0 is the largest. None where left out to keep the report small."""
+    """Rows in each segment, the largest first. None where left out to keep the report small."""
     centers: tuple[tuple[float, ...], ...] | None = None
-    """One centre for each segment in original units, in the order of `sizes`. None where left out likewise."""
+    """One centre for each segment in original units, in the order of `sizes`. None where left out."""
 
 
 @dataclass(frozen=True)
@@ -263,11 +264,12 @@ class Progress:
 
 
 def _to_json(record: Any) -> dict[str, Any]:
-    """Return a record as JSON values, leaving out what is None or empty: it reads back as the default."""
+    """Return a record as JSON values, leaving out what is None or empty by default."""
+    values = {item: getattr(record, item.name) for item in dataclasses.fields(record)}
     return {
         item.name: _value_to_json(value)
-        for item in dataclasses.fields(record)
-        if (value := getattr(record, item.name)) is not None and value != ()
+        for item, value in values.items()
+        if not (item.default in (None, ()) and isinstance(value, (tuple, type(None))) and not value)
     }
 
 
@@ -378,8 +380,8 @@ def _size(report: Report) -> int:
 def _shrunk(report: Report) -> Report:
     """Return the report below its limit, leaving out what the page needs least.
 
-    First the rows to draw, then the centres of the k farthest from the chosen one, the sizes likewise, then the
-    profiles of the last columns. Centres of the chosen k stay.
+    First the rows to draw, then the centres of the k farthest from the chosen one, the sizes likewise, then
+    the profiles of the last columns. Centres of the chosen k stay.
     """
     if _size(report) <= MAX_REPORT_BYTES:
         return report

@@ -1,0 +1,258 @@
+"""CSV files to Parquet tables, in bounded memory.
+
+pyarrow reads a plain CSV several times faster than pandas, in blocks, but takes each column's type from the
+first block. Where that proves wrong, or where the file needs what only `pandas.read_csv` knows, pandas reads
+it: once to find the types that fit every row, once for the rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from airflow_segmentation.errors import InputError, missing_column
+from airflow_segmentation.storage import open_for_reading, without_secrets
+from airflow_segmentation.tables import Table, table_written
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+BLOCK_BYTES = 8 << 20
+CHUNK_ROWS = 100_000
+
+# The options of pandas.read_csv that pyarrow takes in the same sense.
+_ARROW_OPTIONS = {"sep", "delimiter", "encoding"}
+_OWN_OPTIONS = {"filepath_or_buffer", "chunksize", "iterator", "usecols"}
+# What pandas.read_csv takes as missing unless told otherwise.
+_MISSING = [
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Csv:
+    """A CSV file: where it is and how to read it.
+
+    :param uri: the file, plain or compressed; its name's ending tells, as with `pandas.read_csv`.
+    :param conn_id: connection to the storage.
+    :param columns: the columns wanted, in that order; None for all.
+    :param id_column: a column that is read as text, so that `00123` stays what it is.
+    :param options: keyword arguments of `pandas.read_csv`.
+    """
+
+    uri: str
+    conn_id: str | None = None
+    columns: Sequence[str] | None = None
+    id_column: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file as a message may show it."""
+        return without_secrets(self.uri)
+
+    def wanted(self, present: Sequence[str]) -> list[str]:
+        """Return the columns to keep of those present.
+
+        :raises InputError: if one that is wanted is not there.
+        """
+        wanted = list(present if self.columns is None else self.columns)
+        if self.id_column is not None and self.id_column not in wanted:
+            wanted.insert(0, self.id_column)
+        for column in wanted:
+            if column not in present:
+                raise missing_column(column, self.name, present)
+        return wanted
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What went into the table."""
+
+    rows: int
+    missing: dict[str, int]
+    """Missing values in each column."""
+
+
+def csv_to_table(csv: Csv, uri: str) -> Loaded:
+    """Write a CSV file as a Parquet table.
+
+    :raises InputError: if the file cannot be read as CSV, has no rows, or lacks a column; nothing is written
+        then.
+    """
+    import pyarrow.lib
+
+    taken = _OWN_OPTIONS & csv.options.keys()
+    if taken:
+        raise InputError(
+            f"read_csv_kwargs sets {', '.join(sorted(taken))}, which the operator sets itself; "
+            "choose columns with columns=[…]"
+        )
+    if csv.options.keys() <= _ARROW_OPTIONS:
+        # Whatever pyarrow cannot make sense of, pandas may, or else says best what is wrong.
+        with (
+            contextlib.suppress(pyarrow.lib.ArrowInvalid, UnicodeDecodeError),
+            _read_with_pyarrow(csv) as (schema, batches),
+        ):
+            return _write(csv, uri, schema, batches)
+    with _read_with_pandas(csv) as (schema, batches):
+        return _write(csv, uri, schema, batches)
+
+
+@contextlib.contextmanager
+def open_data(uri: str, conn_id: str | None = None, id_column: str | None = None) -> Iterator[Table]:
+    """Open the table that a task was given: Parquet as it is, anything else as a CSV with pandas' defaults.
+
+    :param id_column: a column of the CSV that is read as text.
+
+    :raises InputError: if there is no such file, or it is neither.
+    """
+    with open_for_reading(uri, conn_id) as file:
+        is_parquet = file.read(4) == b"PAR1"
+    if is_parquet:
+        with Table(uri, conn_id) as table:
+            yield table
+        return
+    with tempfile.TemporaryDirectory(prefix="segmentation-") as folder:
+        copy = f"{folder}/table.parquet"
+        csv_to_table(Csv(uri, conn_id, id_column=id_column), copy)
+        with Table(copy) as table:
+            table.uri = uri
+            yield table
+
+
+def _write(csv: Csv, uri: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Loaded:
+    missing = dict.fromkeys(schema.names, 0)
+    with table_written(uri, schema) as writer:
+        for batch in batches:
+            writer.write(batch)
+            for name, column in zip(schema.names, batch.columns, strict=True):
+                missing[name] += column.null_count
+        if writer.rows == 0:
+            raise InputError(f"{csv.name} has a header and no rows; there is nothing to segment")
+        writer.metadata = {"id_column": csv.id_column}
+    return Loaded(writer.rows, missing)
+
+
+@contextlib.contextmanager
+def _opened(csv: Csv) -> Iterator[IO[bytes]]:
+    """Open the file, decompressed unless pandas is told to do that."""
+    if "compression" in csv.options:
+        kwargs = {}
+    elif csv.uri.endswith(".zst"):
+        import pyarrow as pa
+
+        with open_for_reading(csv.uri, csv.conn_id) as file, pa.CompressedInputStream(file, "zstd") as plain:
+            yield plain
+            return
+    else:
+        kwargs = {"compression": "infer"}
+    with open_for_reading(csv.uri, csv.conn_id, **kwargs) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _read_with_pyarrow(csv: Csv) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    with _opened(csv) as file:
+        reader = pa_csv.open_csv(
+            file,
+            pa_csv.ReadOptions(block_size=BLOCK_BYTES, encoding=csv.options.get("encoding") or "utf8"),
+            pa_csv.ParseOptions(
+                delimiter=csv.options.get("sep") or csv.options.get("delimiter") or ",",
+                newlines_in_values=True,
+            ),
+            pa_csv.ConvertOptions(
+                column_types={csv.id_column: pa.string()} if csv.id_column else None,
+                null_values=_MISSING,
+                strings_can_be_null=True,
+            ),
+        )
+        names = reader.schema.names
+        if len(set(names)) < len(names):
+            raise pa.lib.ArrowInvalid("two columns have the same name, which pandas tells apart")
+        if any(pa.types.is_binary(column.type) for column in reader.schema):
+            raise pa.lib.ArrowInvalid("a column is not text in this encoding")
+        wanted = csv.wanted(names)
+        yield (
+            pa.schema([reader.schema.field(name) for name in wanted]),
+            (batch.select(wanted) for batch in reader),
+        )
+
+
+@contextlib.contextmanager
+def _read_with_pandas(csv: Csv) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+    import pyarrow as pa
+
+    schema: pa.Schema | None = None
+    for chunk in _chunks(csv, as_text=[csv.id_column] if csv.id_column else []):
+        found = pa.Schema.from_pandas(chunk, preserve_index=False).remove_metadata()
+        schema = found if schema is None else _common_schema(schema, found)
+    assert schema is not None, "pandas yields at least one chunk, if only of the header"
+    text = [item.name for item in schema if item.type == pa.string()]
+    yield (
+        schema,
+        (
+            pa.RecordBatch.from_pandas(chunk, schema=schema, preserve_index=False)
+            for chunk in _chunks(csv, as_text=text)
+        ),
+    )
+
+
+def _chunks(csv: Csv, as_text: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Yield the wanted columns in pieces as pandas reads them.
+
+    :raises InputError: if pandas cannot, with what to try.
+    """
+    import pandas as pd
+
+    options: dict[str, Any] = {"low_memory": False} if csv.options.get("engine", "c") == "c" else {}
+    options |= csv.options
+    kinds = options.pop("dtype", None) or {}
+    if as_text and not isinstance(kinds, Mapping):
+        raise InputError(
+            f"read_csv_kwargs has dtype={kinds!r}; give a dict of column to type, as an id is text"
+        )
+    try:
+        with _opened(csv) as file:
+            chunks = pd.read_csv(
+                file,
+                chunksize=CHUNK_ROWS,
+                dtype={**kinds, **dict.fromkeys(as_text, "str")} or None,
+                **options,
+            )
+            for chunk in chunks:
+                yield chunk[csv.wanted(list(chunk.columns))]
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{csv.name} is not {error.encoding} text ({error.reason} at byte {error.start}); "
+            "name its encoding, for example read_csv_kwargs={'encoding': 'latin-1'}"
+        ) from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, TypeError) as error:
+        raise InputError(
+            f"{csv.name} cannot be read as CSV: {str(error).strip()}. Tell its separator, encoding or "
+            "quoting with read_csv_kwargs, as pandas.read_csv takes them"
+        ) from None
+
+
+def _common_schema(first: pa.Schema, second: pa.Schema) -> pa.Schema:
+    """Return the types that hold the values of both: text where one holds none."""
+    import pyarrow as pa
+
+    def common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+        if one == other or pa.types.is_null(other):
+            return one
+        if pa.types.is_null(one):
+            return other
+        if {one, other} == {pa.int64(), pa.float64()}:
+            return pa.float64()
+        return pa.string()
+
+    return pa.schema([pa.field(item.name, common(item.type, second.field(item.name).type)) for item in first])

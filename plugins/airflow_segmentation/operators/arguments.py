@@ -1,0 +1,65 @@
+"""What templates leave behind: arguments as they should be, from the text that Jinja makes of them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_segmentation.errors import InputError
+
+_NOTHING = (None, "", "None", "null")
+
+
+def as_int(name: str, value: Any, minimum: int) -> int:
+    """Return an integer argument that is at least `minimum`.
+
+    :raises InputError: if the value is none.
+    """
+    number = as_optional_int(name, value, minimum)
+    if number is None:
+        raise InputError(f"{name}={value!r} should be an integer of at least {minimum}")
+    return number
+
+
+def as_optional_int(name: str, value: Any, minimum: int) -> int | None:
+    """Return an integer argument that is at least `minimum`, or None where a template left nothing.
+
+    :raises InputError: if the value is neither.
+    """
+    if value in _NOTHING:
+        return None
+    try:
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+            raise ValueError
+        number = int(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}={value!r} should be an integer") from None
+    if number < minimum:
+        raise InputError(f"{name}={number} should be >= {minimum}")
+    return number
+
+
+def as_names(name: str, value: Sequence[str] | str | None) -> list[str] | None:
+    """Return a list of names, from a list, from the text of one, or from names with commas between.
+
+    :raises InputError: if the value is none of them, is an empty list, or names one twice.
+    """
+    if value in _NOTHING:
+        return None
+    if isinstance(value, str):
+        if value.lstrip().startswith("["):
+            try:
+                value = ast.literal_eval(value.strip())
+            except (SyntaxError, ValueError):
+                raise InputError(f"{name}={value!r} should be a list of column names") from None
+        else:
+            value = [item.strip() for item in value.split(",")]
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) and item for item in value):
+        raise InputError(f"{name}={value!r} should be a list of column names")
+    if not value:
+        raise InputError(f"{name} is empty; name at least one column")
+    twice = sorted({item for item in value if list(value).count(item) > 1})
+    if twice:
+        raise InputError(f"{name} names {', '.join(map(repr, twice))} twice; name each column once")
+    return list(value)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_segmentation.csv import Csv, csv_to_table
+from airflow_segmentation.operators.arguments import as_names
+from airflow_segmentation.storage import output_uri
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, XComArg
+
+
+class CsvLoadOperator(BaseOperator):
+    """
+    Loads a CSV file into a Parquet table, in bounded memory, and returns the table's URI.
+
+    :param path: The CSV file: a local path or any URI that Airflow's ObjectStoragePath opens, plain or
+        compressed (by its name's ending). (templated)
+    :param columns: The columns to load, in that order; all by default. (templated)
+    :param id_column: A column that names the customer. It is read as text, and every later table keeps it.
+        (templated)
+    :param conn_id: The connection to the storage of `path`. (templated)
+    :param read_csv_kwargs: Keyword arguments of `pandas.read_csv`, such as `sep` or `encoding`. (templated)
+    """
+
+    template_fields: Sequence[str] = ("path", "columns", "id_column", "conn_id", "read_csv_kwargs")
+    template_fields_renderers = {"read_csv_kwargs": "json"}
+    ui_color = "#e8f4fb"
+
+    def __init__(
+        self,
+        *,
+        path: str | XComArg,
+        columns: Sequence[str] | str | None = None,
+        id_column: str | None = None,
+        conn_id: str | None = None,
+        read_csv_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path = path
+        self.columns = columns
+        self.id_column = id_column
+        self.conn_id = conn_id
+        self.read_csv_kwargs = read_csv_kwargs
+
+    def execute(self, context: Context) -> str:
+        """Write the table.
+
+        :raises InputError: if the file is not there, is no CSV, has no rows or lacks a column.
+        """
+        csv = Csv(
+            uri=str(self.path),
+            conn_id=self.conn_id,
+            columns=as_names("columns", self.columns),
+            id_column=self.id_column,
+            options=self.read_csv_kwargs or {},
+        )
+        uri = output_uri(context, "table.parquet")
+        loaded = csv_to_table(csv, uri)
+        self.log.info("Loaded %d rows of %d columns from %s", loaded.rows, len(loaded.missing), csv.name)
+        incomplete = {column: count for column, count in loaded.missing.items() if count}
+        for column, count in incomplete.items():
+            self.log.info("Column %s misses %d of %d values", column, count, loaded.rows)
+        self.log.info("%d columns are complete", len(loaded.missing) - len(incomplete))
+        if len(loaded.missing) == 1 and any(mark in column for column in loaded.missing for mark in ";\t|"):
+            self.log.warning(
+                "The file has a single column, %r; if it has more, name their separator with "
+                "read_csv_kwargs={'sep': …}",
+                *loaded.missing,
+            )
+        return uri

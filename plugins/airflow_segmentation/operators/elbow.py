@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_segmentation.links import ElbowLink
+from airflow_segmentation.model import build_model, save_model
+from airflow_segmentation.operators.arguments import as_optional_int
+from airflow_segmentation.report import METHODS, REPORT_KEY, SUMMARY_KEY, Method
+from airflow_segmentation.reporting import build_report
+from airflow_segmentation.sweep_table import read_sweep
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, XComArg
+
+
+class ElbowOperator(BaseOperator):
+    """
+    Chooses k at the elbow of a sweep, saves the model for that k, and reports to the Segmentation page.
+
+    Returns a dict of the chosen `k` and `model_path`, the model's URI; each is an XCom of its own, too, so
+    that `choose.output["model_path"]` can be handed to a KMeansPredictOperator.
+
+    :param sweep: The table that KMeansSweepOperator wrote. (templated)
+    :param model_path: Where to save the model, a scikit-learn Pipeline that takes customers in original
+        units; what was there is replaced. (templated)
+    :param method: How to choose k: `kneedle` finds where the SSE curve bends most (Satopaa et al. 2011, by
+        kneed).
+    :param sensitivity: Kneedle's S: the larger, the more pronounced a bend must be.
+    :param k: The k to take instead of the elbow. None, and what a template leaves of it, chooses by `method`.
+        (templated)
+    :param conn_id: The connection to the storage of `sweep` and `model_path`. (templated)
+    """
+
+    template_fields: Sequence[str] = ("sweep", "model_path", "k", "conn_id")
+    ui_color = "#fce8ec"
+    operator_extra_links = (ElbowLink(),)
+
+    def __init__(
+        self,
+        *,
+        sweep: str | XComArg,
+        model_path: str | XComArg,
+        method: Method = "kneedle",
+        sensitivity: float = 1.0,
+        k: int | str | None = None,
+        conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(multiple_outputs=True, **kwargs)
+        if method not in METHODS:
+            raise ValueError(f"method={method!r} should be one of {', '.join(map(repr, METHODS))}")
+        if sensitivity < 0:
+            raise ValueError(f"sensitivity={sensitivity!r} should be >= 0")
+        self.sweep = sweep
+        self.model_path = model_path
+        self.method = method
+        self.sensitivity = sensitivity
+        self.k = k
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Choose k, save the model and push the report.
+
+        :raises InputError: if there is no such sweep, or k is not in its range.
+        """
+        given = as_optional_int("k", self.k, minimum=1)
+        sweep = read_sweep(str(self.sweep), self.conn_id)
+        if given is None:
+            from airflow_segmentation.clustering import choose_k
+
+            choice = choose_k(
+                sweep.k_values, sweep.inertias, method=self.method, sensitivity=self.sensitivity
+            )
+            k, decided_by = choice.k, choice.decided_by
+        else:
+            k, decided_by = given, "given"
+        index = sweep.index(k)
+
+        model_path = str(self.model_path)
+        report = build_report(
+            sweep,
+            k=k,
+            decided_by=decided_by,
+            method=self.method,
+            sensitivity=self.sensitivity,
+            sweep_uri=str(self.sweep),
+            model_uri=model_path,
+        )
+        model = build_model(
+            sweep.scaling, sweep.centers[index], sweep.inertias[index], sweep.iterations[index]
+        )
+        save_model(model, model_path, self.conn_id)
+        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        context["ti"].xcom_push(key=SUMMARY_KEY, value=report.summary().to_json())
+        for warning in report.warnings:
+            self.log.warning("%s", warning)
+        self.log.info(
+            "Chose k=%d by %s in k=%d..%d: SSE %.6g, %.1f %% explained; saved the model at %s",
+            *(k, decided_by, report.k_min, report.k_max, report.chosen.sse, 100 * report.chosen.explained),
+            report.model_uri,
+        )
+        return {"k": k, "model_path": model_path}

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_segmentation.csv import open_data
+from airflow_segmentation.model import load_model
+from airflow_segmentation.scaling import as_matrix
+from airflow_segmentation.storage import output_uri
+from airflow_segmentation.tables import table_written
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, XComArg
+
+FIRST_SEGMENT_KEY = "first_segment"
+
+
+class KMeansPredictOperator(BaseOperator):
+    """
+    Assigns segments to customers in original units, and returns the URI of the table with their segments.
+
+    The table has the customers' columns and `segment`, an integer: 0 is the largest segment of the data that
+    the model was fitted on. A customer who misses a feature has no segment, unless the model was fitted with
+    `missing="median"`. The first customer's segment is pushed under the XCom key `first_segment`.
+
+    :param model_path: The model that ElbowOperator saved. (templated)
+    :param data: The customers: a Parquet or CSV file at any URI, in original units. (templated)
+    :param id_column: The column of a CSV that names the customer; it is read as text. (templated)
+    :param conn_id: The connection to the storage of `model_path` and `data`. (templated)
+    """
+
+    template_fields: Sequence[str] = ("model_path", "data", "id_column", "conn_id")
+    ui_color = "#f3e8fd"
+
+    def __init__(
+        self,
+        *,
+        model_path: str | XComArg,
+        data: str | XComArg,
+        id_column: str | None = None,
+        conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model_path = model_path
+        self.data = data
+        self.id_column = id_column
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> str:
+        """Write the table of segments.
+
+        :raises InputError: if there is no model of ours or no data, or the data lacks a feature of the model.
+        """
+        import numpy as np
+        import pandas as pd
+        import pyarrow as pa
+
+        model = load_model(str(self.model_path), self.conn_id)
+        scaler = model.named_steps["scale"]
+        features = [str(name) for name in model.feature_names_in_]
+        sizes = np.zeros(model.named_steps["cluster"].n_clusters, dtype=np.int64)
+        below, above, without = np.zeros(len(features), int), np.zeros(len(features), int), 0
+        first: int | None = None
+        uri = output_uri(context, "segments.parquet")
+        with open_data(str(self.data), self.conn_id, self.id_column) as table:
+            table.require_numeric(features)
+            fields = [item for item in table.schema if item.name != "segment"]
+            schema = pa.schema([*fields, pa.field("segment", pa.int32())])
+            with table_written(uri, schema) as writer:
+                for batch in table.batches():
+                    values = as_matrix(batch, features)
+                    complete = ~np.isnan(values).any(axis=1) | ("impute" in model.named_steps)
+                    segments = np.full(len(values), -1, dtype=np.int32)
+                    if complete.any():
+                        segments[complete] = model.predict(pd.DataFrame(values[complete], columns=features))
+                    if writer.rows == 0 and complete[0]:
+                        first = int(segments[0])
+                    sizes += np.bincount(segments[complete], minlength=len(sizes))
+                    without += int((~complete).sum())
+                    below += (values < scaler.data_min_).sum(axis=0)
+                    above += (values > scaler.data_max_).sum(axis=0)
+                    columns = [batch.column(item.name) for item in fields]
+                    columns.append(pa.array(segments, mask=~complete))
+                    writer.write(pa.record_batch(columns, schema=schema))
+                writer.metadata = {"id_column": table.id_column, "features": features}
+            rows = table.rows
+        self.log.info("Assigned %d of %d customers to %d segments", rows - without, rows, len(sizes))
+        for segment in np.flatnonzero(sizes):
+            self.log.info("Segment %d: %d customers", segment, sizes[segment])
+        if without:
+            self.log.warning(
+                "%d customers miss a feature (%s) and have no segment", without, ", ".join(features)
+            )
+        for index, feature in enumerate(features):
+            outside = int(below[index] + above[index])
+            if outside:
+                self.log.warning(
+                    "%d of %d customers are outside the range that the model was fitted on: %s is %g to %g "
+                    "there. Their segment is the nearest one, and may mean little",
+                    *(outside, rows, feature, scaler.data_min_[index], scaler.data_max_[index]),
+                )
+        context["ti"].xcom_push(key=FIRST_SEGMENT_KEY, value=first)
+        return uri

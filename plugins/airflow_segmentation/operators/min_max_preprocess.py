@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from airflow_segmentation.csv import open_data
+from airflow_segmentation.errors import InputError
+from airflow_segmentation.operators.arguments import as_names
+from airflow_segmentation.scaling import MISSING_RULES, Missing, scale_table
+from airflow_segmentation.storage import output_uri
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, XComArg
+
+
+class MinMaxPreprocessOperator(BaseOperator):
+    """
+    Scales features to a range, as scikit-learn's MinMaxScaler does, and returns the URI of the scaled table.
+
+    The table keeps the id column, and the other numeric columns as they are; minimum and maximum of each
+    feature and the rows dropped go with it as metadata. It is read twice in batches, never whole.
+
+    :param data: The table to scale: a Parquet or CSV file at any URI. (templated)
+    :param features: The columns to cluster on; they must hold numbers. (templated)
+    :param missing: What becomes of a row with a missing value. `drop`: it is dropped if one of the features
+        is missing. `drop_any`: if any column is. `median`: a missing feature gets the column's median.
+        `fail`: the task fails.
+    :param feature_range: What minimum and maximum become.
+    :param conn_id: The connection to the storage of `data`. (templated)
+    """
+
+    template_fields: Sequence[str] = ("data", "features", "conn_id")
+    ui_color = "#e6f4ea"
+
+    def __init__(
+        self,
+        *,
+        data: str | XComArg,
+        features: Sequence[str] | str,
+        missing: Missing = "drop",
+        feature_range: tuple[float, float] = (0, 1),
+        conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if missing not in MISSING_RULES:
+            raise ValueError(f"missing={missing!r} should be one of {', '.join(map(repr, MISSING_RULES))}")
+        if len(feature_range) != 2 or not feature_range[0] < feature_range[1]:
+            raise ValueError(f"feature_range={feature_range!r} should be a minimum and a larger maximum")
+        self.data = data
+        self.features = features
+        self.missing = missing
+        self.feature_range = feature_range
+        self.conn_id = conn_id
+
+    def execute(self, context: Context) -> str:
+        """Write the scaled table.
+
+        :raises InputError: if a feature is not there, is no number or is infinite, a value is missing and may
+            not be, or no row is left.
+        """
+        features = as_names("features", self.features)
+        if features is None:
+            raise InputError("features is empty; name at least one column")
+        uri = output_uri(context, "scaled.parquet")
+        low, high = map(float, self.feature_range)
+        with open_data(str(self.data), self.conn_id) as table:
+            scaling = scale_table(table, uri, features, self.missing, (low, high))
+            total = table.rows
+        self.log.info("Scaled %s of %d rows to %g..%g", ", ".join(features), scaling.rows, low, high)
+        for reason, rows in scaling.dropped:
+            self.log.info("Dropped %d of %d rows: %s", rows, total, reason)
+        for feature in scaling.constant:
+            self.log.warning(
+                "Feature %s has one value only and scales to %g: it cannot tell customers apart; "
+                "leave it out",
+                feature,
+                low,
+            )
+        return uri

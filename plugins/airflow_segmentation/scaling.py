@@ -1,0 +1,240 @@
+"""Min-max scaling of a table in two streamed passes, and the record of it that every later step reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from airflow_segmentation.errors import InputError
+from airflow_segmentation.storage import without_secrets
+from airflow_segmentation.tables import Table, table_written
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+Missing = Literal["drop", "drop_any", "median", "fail"]
+"""What becomes of a row with a missing value: it is dropped if a feature misses, dropped if any column
+misses, gets the feature's median, or fails the task."""
+MISSING_RULES: tuple[Missing, ...] = get_args(Missing)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The features of a table, their range in original units, and how rows came to be left out."""
+
+    features: tuple[str, ...]
+    minimum: tuple[float, ...]
+    maximum: tuple[float, ...]
+    rows: int
+    """Rows that are left."""
+    feature_range: tuple[float, float] | None = None
+    """What minimum and maximum became; None for a table that nobody scaled."""
+    medians: tuple[float, ...] | None = None
+    """What stands for a missing value, in original units; None where no value may be missing."""
+    dropped: tuple[tuple[str, int], ...] = ()
+    """Pairs of a reason in words and the rows left out for it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Scaling:
+        """Read a record that :meth:`to_json` wrote and JSON made lists of."""
+        fields: dict[str, Any] = {
+            name: tuple(item) if isinstance(item, list) else item for name, item in value.items()
+        }
+        return cls(**{**fields, "dropped": tuple(map(tuple, value["dropped"]))})
+
+    def of(self, features: Sequence[str], where: str) -> Scaling:
+        """Return the scaling of some of the features of the table `where`.
+
+        :raises InputError: if one of them was not scaled.
+        """
+        unscaled = [name for name in features if name not in self.features]
+        if unscaled:
+            raise InputError(
+                f"{', '.join(unscaled)} of {where} was not scaled, and would be clustered in other units "
+                f"than {', '.join(self.features)}; name it in the features of MinMaxPreprocessOperator"
+            )
+        chosen = [self.features.index(name) for name in features]
+        return replace(
+            self,
+            features=tuple(features),
+            minimum=tuple(self.minimum[index] for index in chosen),
+            maximum=tuple(self.maximum[index] for index in chosen),
+            medians=None if self.medians is None else tuple(self.medians[index] for index in chosen),
+        )
+
+    @property
+    def constant(self) -> list[str]:
+        """Names of the features that have one value only."""
+        return [
+            name
+            for name, low, high in zip(self.features, self.minimum, self.maximum, strict=True)
+            if _is_zero(high - low)
+        ]
+
+    def factors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return `scale` and `offset`, each of shape (n_features,): scaled = original * scale + offset.
+
+        They are `scale_` and `min_` of scikit-learn's MinMaxScaler: a constant feature is taken to have a
+        spread of 1, and so falls on the lower end of the range.
+        """
+        import numpy as np
+
+        minimum, spread = np.array(self.minimum), np.subtract(self.maximum, self.minimum)
+        if self.feature_range is None:
+            return np.ones(len(spread)), np.zeros(len(spread))
+        low, high = self.feature_range
+        scale = (high - low) / np.where(_is_zero(spread), 1.0, spread)
+        return scale, low - minimum * scale
+
+    def to_original(self, scaled: np.ndarray) -> np.ndarray:
+        """Return scaled values, of shape (n, n_features), in original units."""
+        scale, offset = self.factors()
+        return (scaled - offset) / scale
+
+
+def scale_table(
+    table: Table, uri: str, features: Sequence[str], missing: Missing, feature_range: tuple[float, float]
+) -> Scaling:
+    """Write the table with its features scaled, its id column and its other numeric columns as they are.
+
+    :raises InputError: if a feature is not there, is no number or is infinite, if a value is missing and may
+        not, or if no row is left; nothing is written then.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    table.require_numeric(features)
+    required = table.columns if missing == "drop_any" else list(features)
+    scaling = _measure(table, features, missing, required, feature_range)
+    scale, offset = scaling.factors()
+
+    kept = [name for name in table.columns if name == table.id_column or name in table.numeric_columns]
+    read = [name for name in table.columns if name in kept or name in required]
+    fields = [pa.field(name, pa.float64()) if name in features else table.schema.field(name) for name in kept]
+    with table_written(uri, pa.schema(fields)) as writer:
+        for batch in table.batches(read):
+            if scaling.medians is None:
+                batch = batch.filter(pa.array(_first_missing(batch, required) < 0))
+            values = as_matrix(batch, features)
+            if scaling.medians is not None:
+                values = np.where(np.isnan(values), scaling.medians, values)
+            scaled = dict(zip(features, (values * scale + offset).T, strict=True))
+            columns = [scaled[name] if name in scaled else batch.column(name) for name in kept]
+            writer.write(pa.record_batch([pa.array(column) for column in columns], schema=writer.schema))
+        writer.metadata = {"id_column": table.id_column, "scaling": scaling.to_json()}
+    return scaling
+
+
+def as_matrix(batch: pa.RecordBatch | pa.Table, columns: Sequence[str]) -> np.ndarray:
+    """Return numeric columns as float64 of shape (n_rows, n_columns); missing values are NaN."""
+    import numpy as np
+    import pyarrow as pa
+
+    arrays = [batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False) for name in columns]
+    return np.column_stack(arrays)
+
+
+def _measure(
+    table: Table,
+    features: Sequence[str],
+    missing: Missing,
+    required: Sequence[str],
+    feature_range: tuple[float, float],
+) -> Scaling:
+    """Find each feature's range over the rows that stay, and count those that do not."""
+    import numpy as np
+
+    medians = _medians(table, features) if missing == "median" else None
+    minimum, maximum = np.full(len(features), np.inf), np.full(len(features), -np.inf)
+    rows, dropped = 0, Counter[str]()
+    for batch in table.batches(required):
+        values = as_matrix(batch, features)
+        if medians is None:
+            first = _first_missing(batch, required)
+            dropped.update(
+                {required[index]: int(count) for index, count in enumerate(_counts(first, len(required)))}
+            )
+            values = values[first < 0]
+        else:
+            values = np.where(np.isnan(values), medians, values)
+        infinite = np.isinf(values).any(axis=0)
+        if infinite.any():
+            raise InputError(
+                f"Column {features[int(infinite.argmax())]!r} of {without_secrets(table.uri)} holds an "
+                "infinite value, which has no place in a range: clean the column, or leave it out of features"
+            )
+        if len(values):
+            rows += len(values)
+            minimum, maximum = (
+                np.minimum(minimum, values.min(axis=0)),
+                np.maximum(maximum, values.max(axis=0)),
+            )
+    dropped = +dropped
+    if missing == "fail" and dropped:
+        raise InputError(
+            f"{without_secrets(table.uri)} misses values in "
+            + ", ".join(f"{column!r} ({count} rows)" for column, count in dropped.items())
+            + "; fill them, or choose missing='drop' or 'median'"
+        )
+    if not rows:
+        raise InputError(
+            f"No row of {without_secrets(table.uri)} has a value in every column that needs one; "
+            "choose other features, or missing='median'"
+        )
+    return Scaling(
+        features=tuple(features),
+        minimum=tuple(minimum.tolist()),
+        maximum=tuple(maximum.tolist()),
+        rows=rows,
+        feature_range=feature_range,
+        medians=None if medians is None else tuple(medians.tolist()),
+        dropped=tuple((f"{column} is missing", count) for column, count in dropped.most_common()),
+    )
+
+
+def _medians(table: Table, features: Sequence[str]) -> np.ndarray:
+    """Return each feature's median, of shape (n_features,), holding one column in memory at a time."""
+    import numpy as np
+
+    medians = []
+    for name in features:
+        values = as_matrix(table.read([name]), [name])
+        if np.isnan(values).all():
+            raise InputError(
+                f"Column {name!r} of {without_secrets(table.uri)} has no value at all, and so no median; "
+                "leave it out of features"
+            )
+        medians.append(np.nanmedian(values))
+    return np.array(medians)
+
+
+def _first_missing(batch: pa.RecordBatch, columns: Sequence[str]) -> np.ndarray:
+    """Return, of shape (n_rows,), the index of the first of the columns that misses a value, or -1."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    first = np.full(batch.num_rows, -1)
+    for index, name in enumerate(columns):
+        absent = pc.is_null(batch.column(name), nan_is_null=True).to_numpy(zero_copy_only=False)
+        first[absent & (first < 0)] = index
+    return first
+
+
+def _counts(first: np.ndarray, length: int) -> np.ndarray:
+    import numpy as np
+
+    return np.bincount(first[first >= 0], minlength=length)
+
+
+def _is_zero(spread: Any) -> Any:
+    """Tell whether a range is taken for zero, as scikit-learn does."""
+    import numpy as np
+
+    return np.asarray(spread) < 10 * np.finfo(np.float64).eps

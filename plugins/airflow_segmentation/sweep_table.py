@@ -1,0 +1,109 @@
+"""The table that a sweep leaves: one row for each k, so that any k can be promoted without a new fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_segmentation.errors import InputError
+from airflow_segmentation.scaling import Scaling
+from airflow_segmentation.storage import without_secrets
+from airflow_segmentation.tables import Table, table_written
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SCORES = ("silhouette", "calinski_harabasz", "davies_bouldin")
+"""Quality scores that a sweep may hold for each k; NaN where a score has no meaning."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """K-Means for every k of a range, on scaled features; each sequence has one entry for each k."""
+
+    data_uri: str
+    """The scaled table that was swept."""
+    scaling: Scaling
+    random_state: int
+    total_sse: float
+    """SSE at k = 1: the total sum of squares, in scaled units."""
+    k_values: Sequence[int]
+    inertias: Sequence[float]
+    centers: Sequence[np.ndarray]
+    """For each k an array of shape (k, n_features) in scaled units, the largest segment first."""
+    sizes: Sequence[Sequence[int]]
+    """For each k the rows in each segment, in the order of its centres."""
+    iterations: Sequence[int]
+    seconds: Sequence[float]
+    scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    """What the sweep had to tell, in words."""
+
+    def index(self, k: int) -> int:
+        """Return where k stands in each sequence.
+
+        :raises InputError: if k was not swept.
+        """
+        if k not in self.k_values:
+            raise InputError(
+                f"k={k} is not in the sweep's range {min(self.k_values)}..{max(self.k_values)}; choose a k "
+                "of that range, or sweep a wider one"
+            )
+        return list(self.k_values).index(k)
+
+
+def write_sweep(sweep: Sweep, uri: str) -> None:
+    """Write a sweep as a table; the facts that are not by k go with it as metadata."""
+    import pyarrow as pa
+
+    columns: dict[str, pa.Array] = {
+        "k": pa.array(sweep.k_values, pa.int32()),
+        "sse": pa.array(sweep.inertias, pa.float64()),
+        "centers": pa.array([center.tolist() for center in sweep.centers], pa.list_(pa.list_(pa.float64()))),
+        "sizes": pa.array([list(map(int, sizes)) for sizes in sweep.sizes], pa.list_(pa.int64())),
+        "iterations": pa.array(sweep.iterations, pa.int32()),
+        "seconds": pa.array(sweep.seconds, pa.float64()),
+        **{name: pa.array(values, pa.float64()) for name, values in sweep.scores.items()},
+    }
+    batch = pa.record_batch(columns)
+    with table_written(uri, batch.schema) as writer:
+        writer.write(batch)
+        writer.metadata = {
+            "data_uri": sweep.data_uri,
+            "scaling": sweep.scaling.to_json(),
+            "random_state": sweep.random_state,
+            "total_sse": sweep.total_sse,
+            "warnings": list(sweep.warnings),
+        }
+
+
+def read_sweep(uri: str, conn_id: str | None = None) -> Sweep:
+    """Read a sweep that :func:`write_sweep` wrote.
+
+    :raises InputError: if there is none.
+    """
+    import numpy as np
+
+    with Table(uri, conn_id) as table:
+        facts: dict[str, Any] = table.metadata
+        if "total_sse" not in facts:
+            raise InputError(
+                f"{without_secrets(uri)} is a table, but no sweep; give the URI that "
+                "KMeansSweepOperator returned"
+            )
+        columns = table.read().to_pydict()
+    return Sweep(
+        data_uri=facts["data_uri"],
+        scaling=Scaling.from_json(facts["scaling"]),
+        random_state=facts["random_state"],
+        total_sse=facts["total_sse"],
+        k_values=columns["k"],
+        inertias=columns["sse"],
+        centers=[np.array(centers) for centers in columns["centers"]],
+        sizes=columns["sizes"],
+        iterations=columns["iterations"],
+        seconds=columns["seconds"],
+        warnings=facts["warnings"],
+        scores={name: columns[name] for name in SCORES if name in columns},
+    )

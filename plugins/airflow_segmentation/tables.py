@@ -1,0 +1,140 @@
+"""Parquet tables at a URI, read and written in batches of bounded size."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_segmentation.errors import InputError, missing_column
+from airflow_segmentation.storage import open_for_reading, without_secrets, written_whole
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+METADATA_KEY = b"segmentation"
+"""Key in a Parquet file's metadata under which our own facts about the table stand, as JSON."""
+
+BATCH_ROWS = 131_072
+"""Rows read at a time: a few megabytes for a dozen columns, and large enough for Arrow to be fast."""
+
+
+class Table:
+    """A Parquet table at a URI, read in batches of bounded size."""
+
+    def __init__(self, uri: str, conn_id: str | None = None) -> None:
+        import pyarrow.lib
+        import pyarrow.parquet as pq
+
+        self.uri = uri
+        self._file = open_for_reading(uri, conn_id)
+        try:
+            self._parquet = pq.ParquetFile(self._file)
+        except pyarrow.lib.ArrowInvalid as error:
+            self._file.close()
+            raise InputError(
+                f"{without_secrets(uri)} is not a Parquet table ({error}); "
+                "load a CSV with CsvLoadOperator first"
+            ) from None
+
+    def __enter__(self) -> Table:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parquet.close()
+        self._file.close()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The table's columns and their types."""
+        return self._parquet.schema_arrow
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns, in order."""
+        return self.schema.names
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self._parquet.metadata.num_rows
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The facts that the operator which wrote the table left with it; empty for a table of others."""
+        return json.loads((self._parquet.metadata.metadata or {}).get(METADATA_KEY, b"{}"))
+
+    @property
+    def id_column(self) -> str | None:
+        """Name of the column that names the customer, where one was given when the table was loaded."""
+        return self.metadata.get("id_column")
+
+    @property
+    def numeric_columns(self) -> list[str]:
+        """Names of the columns that hold numbers, in order."""
+        return [field.name for field in self.schema if is_number(field.type)]
+
+    def require_numeric(self, columns: Iterable[str]) -> None:
+        """Raise an error unless each of the columns is there and holds numbers.
+
+        :raises InputError: naming the first column that does not.
+        """
+        where = without_secrets(self.uri)
+        for column in columns:
+            if column not in self.columns:
+                raise missing_column(column, where, self.columns)
+            kind = self.schema.field(column).type
+            if not is_number(kind):
+                raise InputError(
+                    f"Column {column!r} of {where} holds {kind}, and only numbers can be clustered; "
+                    f"numeric columns are: {', '.join(self.numeric_columns) or 'none'}"
+                )
+
+    def batches(
+        self, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the table in order, at most `rows` rows at a time."""
+        return self._parquet.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the whole table, or some of its columns, in memory."""
+        return self._parquet.read(columns=None if columns is None else list(columns))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Tell whether a column of this type can be clustered."""
+    import pyarrow.types as types
+
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+
+
+class TableWriter:
+    """Takes the batches of a table that is being written, and the facts that go with it."""
+
+    def __init__(self, schema: pa.Schema, sink: Any) -> None:
+        self.schema = schema
+        self.metadata: dict[str, Any] = {}
+        """Facts about the table, as JSON values; may be filled until the last batch is written."""
+        self.rows = 0
+        self._sink = sink
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append a batch, or nothing if it is empty."""
+        if batch.num_rows:
+            self._sink.write_batch(batch)
+            self.rows += batch.num_rows
+
+
+@contextlib.contextmanager
+def table_written(uri: str, schema: pa.Schema, conn_id: str | None = None) -> Iterator[TableWriter]:
+    """Write a table in batches; it takes its name when all is written, and not at all if that fails."""
+    import pyarrow.parquet as pq
+
+    with (
+        written_whole(uri, conn_id) as file,
+        pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as sink,
+    ):
+        writer = TableWriter(schema, sink)
+        yield writer
+        sink.add_key_value_metadata({METADATA_KEY: json.dumps(writer.metadata).encode()})

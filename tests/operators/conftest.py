@@ -1,0 +1,79 @@
+"""Dags run for real: on the metadata database, through Airflow's task runner and execution API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished Dag run."""
+
+    dag_run: Any
+
+    @property
+    def states(self) -> dict[str, str]:
+        """State of each task instance, by task id."""
+        return {ti.task_id: str(ti.state) for ti in self.dag_run.get_task_instances()}
+
+    @property
+    def tries(self) -> dict[str, int]:
+        """How often each task was tried, by task id."""
+        return {ti.task_id: ti.try_number for ti in self.dag_run.get_task_instances()}
+
+    def xcom(self, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """Return an XCom as a task would pull it."""
+        ti = self.dag_run.get_task_instances()[0]
+        return ti.xcom_pull(dag_id=ti.dag_id, task_ids=task_id, key=key, map_indexes=map_index)
+
+    def table(self, task_id: str, **kwargs: Any) -> pd.DataFrame:
+        """Read the Parquet table that a task returned."""
+        return pd.read_parquet(self.xcom(task_id, **kwargs))
+
+
+@pytest.fixture
+def run_dag(metadata_database: None) -> Callable[..., Run]:
+    """A function that runs a Dag to its end and returns a :class:`Run`; keywords are those of `dag.test`."""
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow.utils.session import create_session
+
+    def run(dag: Any, **kwargs: Any) -> Run:
+        with create_session() as session:
+            if session.get(DagBundleModel, "tests") is None:
+                session.add(DagBundleModel(name="tests"))
+                session.flush()
+            serialized = LazyDeserializedDAG.from_dag(dag)
+            SerializedDAG.bulk_write_to_db("tests", None, [serialized], session=session)
+            SerializedDagModel.write_dag(serialized, bundle_name="tests", session=session)
+        return Run(dag.test(**kwargs))
+
+    return run
+
+
+@pytest.fixture
+def customers(tmp_path: Path) -> Path:
+    """A CSV of 300 customers in three clear groups, with an id, two features, a category, and gaps."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    centers = np.array([[100.0, 10.0], [900.0, 50.0], [500.0, 90.0]])
+    group = np.repeat([0, 1, 2], [150, 100, 50])
+    amounts = centers[group] + rng.normal(scale=[10, 1], size=(300, 2))
+    frame = pd.DataFrame(amounts, columns=["BALANCE", "PURCHASES"]).round(3)
+    frame.insert(0, "CUST_ID", [f"{number:05d}" for number in range(300)])
+    frame["AGE"] = rng.integers(18, 80, size=300).astype(float)
+    frame["CITY"] = rng.choice(["Basel", "Bern"], size=300)
+    frame.loc[3, "BALANCE"] = None
+    frame.loc[[5, 6], "AGE"] = None
+    path = tmp_path / "customers.csv"
+    frame.to_csv(path, index=False)
+    return path

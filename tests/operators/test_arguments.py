@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+from airflow_segmentation.errors import InputError
+from airflow_segmentation.operators.arguments import as_int, as_names, as_optional_int
+
+
+@pytest.mark.parametrize("value", [7, "7", 7.0, " 7 "])
+def test_an_integer_comes_in_many_forms(value):
+    assert as_int("k", value, minimum=1) == 7
+
+
+@pytest.mark.parametrize("value", [None, "", "None", "null"])
+def test_a_template_may_leave_nothing(value):
+    assert as_optional_int("k", value, minimum=1) is None
+    assert as_names("columns", value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("seven", "k='seven' should be an integer"),
+        (7.5, r"k=7\.5 should be an integer"),
+        (True, "k=True should be an integer"),
+        (0, "k=0 should be >= 1"),
+        (None, "k=None should be an integer of at least 1"),
+    ],
+)
+def test_what_is_no_integer_says_why(value, message):
+    with pytest.raises(InputError, match=message):
+        as_int("k", value, minimum=1)
+
+
+@pytest.mark.parametrize("value", [["a", "b c"], ("a", "b c"), "['a', 'b c']", '["a", "b c"]', "a, b c"])
+def test_names_come_in_many_forms(value):
+    assert as_names("features", value) == ["a", "b c"]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "features is empty; name at least one column"),
+        (["a", "a"], "features names 'a' twice"),
+        ([1], r"features=\[1\] should be a list of column names"),
+        ("[a", r"features='\[a' should be a list of column names"),
+        ("a,,b", "should be a list of column names"),
+    ],
+)
+def test_what_are_no_names_says_why(value, message):
+    with pytest.raises(InputError, match=message):
+        as_names("features", value)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from airflow_segmentation.report import (
+    MAX_REPORT_BYTES,
+    SCHEMA_VERSION,
+    Choice,
+    CurvePoint,
+    Dropped,
+    Feature,
+    Profile,
+    Progress,
+    Report,
+    ReportError,
+    Stability,
+    Summary,
+    Times,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def report(k=3, k_max=6, features=2, **changes) -> Report:
+    centers = tuple((float(segment) + 0.123456,) * features for segment in range(k_max))
+    return Report(
+        **{
+            "k": k,
+            "method": "kneedle",
+            "decided_by": "kneedle",
+            "sensitivity": 1.0,
+            "k_min": 1,
+            "k_max": k_max,
+            "random_state": 42,
+            "features": tuple(Feature(f"feature {index}", 0.0, 1.0) for index in range(features)),
+            "rows": 100,
+            "curve": tuple(
+                CurvePoint(k, 100.0 / k, 1 - 1 / k, sizes=(100 // k,) * k, centers=centers[:k])
+                for k in range(1, k_max + 1)
+            ),
+            **changes,
+        }
+    )
+
+
+FULL = report(
+    dropped=(Dropped("a is missing", 2), Dropped("b is missing", 1)),
+    choices=(Choice("kneedle", 3), Choice("silhouette", None)),
+    half_range=Choice("kneedle", 2),
+    half_k_max=3,
+    stability=Stability(20, 1000, (Times(3, 12), Times(4, 8))),
+    profiles=(Profile("a", (1.0, 2.0, None), (0.5, 1.5, None), (1.0, 2.0, None), (1.5, 2.5, None)),),
+    sample=((1.0, 2.0),),
+    warnings=("careful",),
+    model_uri="/model.sav",
+    created_at="2026-01-01T00:00:00+00:00",
+)
+
+
+@pytest.mark.parametrize("original", [report(), FULL])
+def test_a_report_survives_json(original):
+    assert Report.from_json(json.loads(json.dumps(original.to_json()))) == original
+
+
+def test_derived_facts():
+    assert (FULL.chosen.k, FULL.rows_dropped, FULL.fell_back, FULL.agree) == (3, 3, False, True)
+    assert report(decided_by="chord").fell_back
+    assert not report(decided_by="given").fell_back
+    assert not report(choices=(Choice("kneedle", 3), Choice("chord", 4))).agree
+
+
+def test_a_summary_and_progress_survive_json():
+    summary = FULL.summary()
+    assert Summary.from_json(json.loads(json.dumps(summary.to_json()))) == summary
+    assert len(json.dumps(summary.to_json())) < 1000
+    progress = Progress(3, 49, ((1.0, 5.0), (2.0, 4.0)))
+    assert Progress.from_json(json.loads(json.dumps(progress.to_json()))) == progress
+
+
+def test_a_field_that_this_version_does_not_know_is_passed_over():
+    assert Report.from_json({**FULL.to_json(), "added_later": 1}) == FULL
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "A report is a JSON object, not NoneType"),
+        ("text", "A report is a JSON object, not str"),
+        ({**FULL.to_json(), "schema_version": SCHEMA_VERSION + 1}, "update airflow-segmentation"),
+        ({**FULL.to_json(), "k": "3"}, r"report\.k should be int, not '3'"),
+        ({**FULL.to_json(), "k": True}, r"report\.k should be int, not True"),
+        ({**FULL.to_json(), "k": 7}, "k=7 is not on its curve"),
+        ({**FULL.to_json(), "curve": 3}, r"report\.curve should be a JSON array, not 3"),
+        ({**FULL.to_json(), "curve": [1]}, r"report\.curve should be a JSON object, not 1"),
+        ({**FULL.to_json(), "fit": "guess"}, r"report\.fit should be one of full, cells, sample, not"),
+        ({"schema_version": 1}, "report lacks curve, decided_by"),
+    ],
+)
+def test_what_is_no_report_says_why(value, message):
+    with pytest.raises(ReportError, match=message):
+        Report.from_json(value)
+
+
+def test_numpy_values_are_refused_rather_than_stored():
+    import numpy as np
+
+    with pytest.raises(TypeError, match="a report holds int, float, str and None only"):
+        dataclasses.replace(FULL, rows=np.int64(3)).to_json()
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    k_max=st.integers(2, 60), features=st.integers(1, 60), k=st.integers(1, 60), sampled=st.integers(0, 500)
+)
+def test_a_report_stays_small_and_keeps_the_chosen_centres(k_max, features, k, sampled):
+    k = min(k, k_max)
+    large = report(
+        k,
+        k_max,
+        features,
+        sample=((0.123456,) * features,) * sampled,
+        profiles=tuple(Profile(f"c{index}", *((0.123456,) * k,) * 4) for index in range(features)),
+    )
+    written = large.to_json()
+    assert len(json.dumps(written)) <= MAX_REPORT_BYTES
+    read = Report.from_json(written)
+    assert read.chosen.centers == large.chosen.centers
+    assert (read == large) != bool(read.left_out)
+    assert [point.k for point in read.curve] == [point.k for point in large.curve]
