@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from airflow.sdk import BaseOperatorLink
 
@@ -22,23 +22,35 @@ def page_path(page: str = "", **query: str | int) -> str:
     :param page: route below ``/pluginsv2/segmentation/``.
     :param query: parameters of the query string.
     """
+    path = f"{_base_path()}/pluginsv2{ROUTE_BASE}/{page}"
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def ui_path(*segments: str | int) -> str:
+    """Return the absolute path of a page of Airflow's own UI, below the path of ``[api] base_url``.
+
+    :param segments: parts of the path, in which any character may stand.
+    """
+    return "/".join([_base_path(), *(quote(str(segment), safe="") for segment in segments)])
+
+
+def _base_path() -> str:
     from airflow.providers.common.compat.sdk import conf
 
-    base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
-    path = f"{base}/pluginsv2{ROUTE_BASE}/{page}"
-    return f"{path}?{urlencode(query)}" if query else path
+    return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
 
 
 class ElbowLink(BaseOperatorLink):
     """Leads from the task that chose k to its elbow chart.
 
-    It serves those, too, who see no tab: Airflow lists the tabs of plugins only to users who may read plugins.
+    It serves those, too, who see no tab: Airflow lists the tabs of plugins only to users who may read
+    plugins.
     """
 
     name = "Elbow chart"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """Return the path of the run's page; Airflow computes it when the task ends and keeps it as an XCom."""
+        """Return the path of the run's page; Airflow asks when the task ends, and keeps it as an XCom."""
         return page_path(
             "run",
             dag_id=ti_key.dag_id,

@@ -1,0 +1,545 @@
+"""The charts: pure functions from a report to a Plotly figure.
+
+A figure is a plain dict: Plotly's own classes check what the tests check, and cost 0.4 s on first use.
+Colours of text, grid and background are absent; the browser takes them from the style sheet, which follows the
+colour mode.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_segmentation.report import CurvePoint, Progress, Report
+
+if TYPE_CHECKING:
+    from airflow_segmentation.www.runs import Listed
+
+Figure = dict[str, Any]
+
+HUES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+"""Okabe and Ito's colours for the colour-blind (2008), those that show on white and on black."""
+SYMBOLS = ("circle", "diamond", "square", "x", "triangle-up", "cross", "star", "hexagon", "pentagon")
+PATTERNS = ("", "/", "x", ".", "\\", "+", "-", "|")
+CURVE = "#3B82F6"
+CHOSEN = "#D55E00"
+DIVERGING = [[0, "#2166AC"], [0.25, "#92C5DE"], [0.5, "#F7F7F7"], [0.75, "#F4A582"], [1, "#B2182B"]]
+"""Blue to red through white, after ColorBrewer's RdBu: told apart with every kind of colour vision."""
+
+AXES = {
+    "silhouette": "Silhouette",
+    "calinski_harabasz": "Calinski-Harabasz",
+    "davies_bouldin": "Davies-Bouldin",
+    "seconds": "Seconds per fit",
+}
+"""What the elbow chart can show on its second axis: attributes of a point of the curve, and their names."""
+
+METHOD_NAMES = {
+    "kneedle": "Kneedle",
+    "silhouette": "Silhouette",
+    "calinski_harabasz": "Calinski-Harabasz",
+    "davies_bouldin": "Davies-Bouldin",
+    "chord": "Chord",
+    "given": "Given",
+}
+
+LEGEND_ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+MAX_LABEL = 28
+"""Characters of a name that an axis has room for."""
+MAX_NUMBERED_SEGMENTS = 12
+"""Segments up to which a heat map has room to print a number in each cell."""
+MAX_CURVES = 10
+
+
+def colour(segment: int) -> str:
+    """Return the colour of a segment, by its place in the order of sizes: six hues, over and over."""
+    return HUES[segment % len(HUES)]
+
+
+def symbol(segment: int) -> str:
+    """Return the marker of a segment, which tells segments of one hue apart."""
+    return SYMBOLS[segment // len(HUES) % len(SYMBOLS)]
+
+
+def pattern(segment: int) -> str:
+    """Return the hatching of a segment's bar, which tells segments of one hue apart."""
+    return PATTERNS[segment // len(HUES) % len(PATTERNS)]
+
+
+def point_at(report: Report, k: int) -> CurvePoint:
+    """Return the point of a report's curve at k, or else at the chosen k."""
+    return next((point for point in report.curve if point.k == k), report.chosen)
+
+
+def elbow(report: Report, k: int, *, axis: str = "", log: bool = False) -> Figure:
+    """Return SSE against k: the chosen k, what each method would choose, and the k that is looked at.
+
+    :param k: the k that is looked at.
+    :param axis: a key of `AXES` to show on a second axis.
+    :param log: whether SSE is on a logarithmic scale.
+    """
+    looked_at = point_at(report, k)
+    traces: list[Figure] = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": "SSE",
+            "meta": "curve",
+            "x": [point.k for point in report.curve],
+            "y": [point.sse for point in report.curve],
+            "customdata": [point.explained for point in report.curve],
+            "hovertemplate": "k = %{x}<br>SSE %{y:.5~g}<br>%{customdata:.1%} explained<extra></extra>",
+            "line": {"color": CURVE, "width": 2.5},
+            "marker": {"size": 6},
+            "showlegend": False,
+        }
+    ]
+    if axis in AXES:
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": AXES[axis],
+                "x": [point.k for point in report.curve],
+                "y": [getattr(point, axis) for point in report.curve],
+                "yaxis": "y2",
+                "hovertemplate": f"k = %{{x}}<br>{AXES[axis]} %{{y:.4~g}}<extra></extra>",
+                "line": {"color": HUES[2], "width": 2, "dash": "dot"},
+                "marker": {"size": 4},
+            }
+        )
+    traces += _choices(report)
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "markers+text",
+            "name": f"Chosen: k = {report.k}",
+            "x": [report.k],
+            "y": [report.chosen.sse],
+            "text": [f"<b>k = {report.k}</b>"],
+            "textposition": "top right",
+            "textfont": {"size": 15, "color": CHOSEN},
+            "hovertemplate": f"Chosen: k = {report.k}<br>SSE %{{y:.5~g}}<extra></extra>",
+            "marker": {"size": 14, "color": CHOSEN, "symbol": "circle"},
+        }
+    )
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "Looked at",
+            "meta": "looked-at",
+            "x": [looked_at.k],
+            "y": [looked_at.sse],
+            "hoverinfo": "skip",
+            "showlegend": False,
+            "marker": {"size": 22, "color": "rgba(0,0,0,0)", "line": {"width": 2.5, "color": CHOSEN}},
+        }
+    )
+    layout = _layout(520, legend=LEGEND_ABOVE)
+    layout["xaxis"] = _k_axis(report.curve[0].k, report.curve[-1].k)
+    layout["yaxis"] = {"title": {"text": "SSE"}, "type": "log" if log else "linear", "domain": [0, 1]}
+    if not log:
+        layout["yaxis"]["rangemode"] = "tozero"
+    if axis in AXES:
+        layout["yaxis2"] = {
+            "title": {"text": AXES[axis]},
+            "overlaying": "y",
+            "tickmode": "auto",
+            "side": "right",
+            "showgrid": False,
+            "zeroline": False,
+        }
+    if report.stability:
+        resamples = report.stability.resamples
+        traces.append(
+            {
+                "type": "bar",
+                "name": "Stability",
+                "x": [count.k for count in report.stability.counts],
+                "y": [count.times for count in report.stability.counts],
+                "yaxis": "y3",
+                "width": 0.6,
+                "marker": {"color": HUES[4]},
+                "hovertemplate": f"k = %{{x}}<br>chosen in %{{y}} of {resamples}<extra></extra>",
+                "showlegend": False,
+            }
+        )
+        layout["yaxis"]["domain"] = [0.27, 1]
+        layout["yaxis3"] = {
+            "title": {"text": f"of {resamples}"},
+            "domain": [0, 0.16],
+            "range": [0, resamples],
+            "nticks": 3,
+            "zeroline": False,
+        }
+        layout["xaxis"]["anchor"] = "y3"
+    return {"data": traces, "layout": layout}
+
+
+def _choices(report: Report) -> list[Figure]:
+    """Return a marker on the curve for each k that methods other than the deciding one would choose."""
+    by_k: dict[int, list[str]] = {}
+    for choice in report.choices:
+        if choice.k is not None and choice.k != report.k:
+            by_k.setdefault(choice.k, []).append(METHOD_NAMES.get(choice.method, choice.method))
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": f"{_text(', '.join(methods))}: k = {k}",
+            "x": [k],
+            "y": [point_at(report, k).sse],
+            "hovertemplate": "%{fullData.name}<br>SSE %{y:.5~g}<extra></extra>",
+            "marker": {"size": 11, "color": HUES[2], "symbol": SYMBOLS[(number + 1) % len(SYMBOLS)]},
+        }
+        for number, (k, methods) in enumerate(sorted(by_k.items()))
+    ]
+
+
+def sizes(report: Report, k: int) -> Figure | None:
+    """Return the rows in each segment at k as bars, or None where the report left the sizes out."""
+    counts = point_at(report, k).sizes
+    if counts is None:
+        return None
+    segments = range(len(counts))
+    layout = _layout(300, showlegend=False, bargap=0.25)
+    layout["xaxis"] = {"title": {"text": "Segment"}, "type": "category", "showgrid": False}
+    layout["yaxis"] = {"title": {"text": "Rows"}, "rangemode": "tozero"}
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "x": [str(segment) for segment in segments],
+                "y": list(counts),
+                "customdata": [count / sum(counts) for count in counts],
+                "texttemplate": "%{customdata:.0%}" if len(counts) <= MAX_NUMBERED_SEGMENTS else "",
+                "textposition": "outside",
+                "cliponaxis": False,
+                "hovertemplate": "Segment %{x}<br>%{y:,} rows, %{customdata:.1%}<extra></extra>",
+                "marker": {
+                    "color": [colour(segment) for segment in segments],
+                    "pattern": {"shape": [pattern(segment) for segment in segments], "solidity": 0.35},
+                },
+            }
+        ],
+        "layout": layout,
+    }
+
+
+def standardized(point: CurvePoint) -> list[list[float]]:
+    """Return the centres of a point of the curve, standardized: for each feature one value for each segment.
+
+    A value is how many standard deviations a segment's centre lies from the mean of all rows; the deviation
+    is that of the centres, weighted by size. A feature in which no centre differs is 0 throughout.
+    """
+    centres, weights = point.centers or (), point.sizes or ()
+    total = sum(weights) or 1
+    rows = []
+    for column in zip(*centres, strict=True):
+        mean = sum(weight * value for weight, value in zip(weights, column, strict=True)) / total
+        squares = sum(weight * (value - mean) ** 2 for weight, value in zip(weights, column, strict=True))
+        deviation = math.sqrt(squares / total)
+        rows.append([(value - mean) / deviation if deviation else 0.0 for value in column])
+    return rows
+
+
+def centres(report: Report, k: int) -> Figure | None:
+    """Return a heat map of the centres at k, standardized by feature, with their values in original units.
+
+    None where the report left the centres out.
+    """
+    point = point_at(report, k)
+    if point.centers is None or point.sizes is None:
+        return None
+    z = standardized(point)
+    original = [list(column) for column in zip(*point.centers, strict=True)]
+    return _heat_map(
+        z,
+        labels=[feature.name for feature in report.features],
+        columns=[str(segment) for segment in range(point.k)],
+        text=[[short(value) for value in row] for row in original],
+        hover="%{customdata}<br>Segment %{x}: %{text}<br>%{z:+.2f} standard deviations<extra></extra>",
+        unit="std. dev.",
+    )
+
+
+def sample(report: Report, k: int, x: int, y: int) -> Figure | None:
+    """Return a scatter of the report's sample over two features, coloured by segment at k, with the centres.
+
+    None where the report left out the sample or the centres.
+    """
+    point = point_at(report, k)
+    if not report.sample or point.centers is None:
+        return None
+    segments = assign(report, point)
+    traces: list[Figure] = []
+    for segment in range(point.k):
+        rows = [row for row, owner in zip(report.sample, segments, strict=True) if owner == segment]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": f"Segment {segment}",
+                "legendgroup": str(segment),
+                "x": [row[x] for row in rows],
+                "y": [row[y] for row in rows],
+                "hovertemplate": f"Segment {segment}<br>%{{x:,.4~g}}, %{{y:,.4~g}}<extra></extra>",
+                "marker": {"size": 7, "opacity": 0.65, "color": colour(segment), "symbol": symbol(segment)},
+            }
+        )
+    traces.append(
+        {
+            "type": "scatter",
+            "mode": "markers+text",
+            "name": "Centres",
+            "x": [centre[x] for centre in point.centers],
+            "y": [centre[y] for centre in point.centers],
+            "text": [str(segment) for segment in range(point.k)],
+            "textfont": {"size": 10, "color": "#111111"},
+            "hovertemplate": "Centre of segment %{text}<br>%{x:,.4~g}, %{y:,.4~g}<extra></extra>",
+            "marker": {
+                "size": 19,
+                "color": "#FFFFFF",
+                "line": {"width": 3, "color": [colour(segment) for segment in range(point.k)]},
+            },
+        }
+    )
+    layout = _layout(440, hovermode="closest", showlegend=point.k <= MAX_NUMBERED_SEGMENTS)
+    layout["xaxis"] = {"title": {"text": _label(report.features[x].name)}}
+    layout["yaxis"] = {"title": {"text": _label(report.features[y].name)}}
+    return {"data": traces, "layout": layout}
+
+
+def assign(report: Report, point: CurvePoint) -> list[int]:
+    """Return the segment of each row of the report's sample: the nearest centre's, with features scaled."""
+    scales = [
+        1 / (feature.maximum - feature.minimum) if feature.maximum > feature.minimum else 0.0
+        for feature in report.features
+    ]
+
+    def scaled(row: Sequence[float]) -> list[float]:
+        return [value * scale for value, scale in zip(row, scales, strict=True)]
+
+    centres = [scaled(centre) for centre in point.centers or ()]
+    return [
+        min(range(len(centres)), key=lambda segment: math.dist(row, centres[segment]))
+        for row in map(scaled, report.sample)
+    ]
+
+
+def growing(progress: Progress) -> Figure:
+    """Return the curve of a sweep still under way, with room for what is to come."""
+    layout = _layout(430, showlegend=False)
+    first = int(progress.curve[0][0]) if progress.curve else 1
+    layout["xaxis"] = _k_axis(first, first + progress.total - 1)
+    layout["yaxis"] = {"title": {"text": "SSE"}, "rangemode": "tozero"}
+    return {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": "SSE",
+                "x": [k for k, _ in progress.curve],
+                "y": [sse for _, sse in progress.curve],
+                "hovertemplate": "k = %{x}<br>SSE %{y:.5~g}<extra></extra>",
+                "line": {"color": CURVE, "width": 2.5},
+                "marker": {"size": 6},
+            }
+        ],
+        "layout": layout,
+    }
+
+
+def trends(reports: Sequence[Listed]) -> Figure:
+    """Return the chosen k, the SSE there and the silhouette over the runs of a Dag, oldest first."""
+    panels = (
+        ("k", "k", CHOSEN, [0.72, 1]),
+        ("sse", "SSE at k", CURVE, [0.36, 0.64]),
+        ("silhouette", "Silhouette", HUES[2], [0, 0.28]),
+    )
+    layout = _layout(480, showlegend=False, hovermode="closest")
+    layout["xaxis"] = {"type": "date", "anchor": "y3"}
+    traces: list[Figure] = []
+    for number, (attribute, title, line, domain) in enumerate(panels, start=1):
+        suffix = "" if number == 1 else str(number)
+        layout[f"yaxis{suffix}"] = {"title": {"text": title}, "domain": domain, "nticks": 5}
+        if attribute == "k":
+            layout["yaxis"]["tickformat"] = "d"
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "x": [row.run.run_after.isoformat() for row in reports],
+                "y": [getattr(row.summary, attribute) for row in reports],
+                "customdata": [_text(row.run.run_id) for row in reports],
+                "yaxis": f"y{suffix}",
+                "hovertemplate": f"%{{customdata}}<br>{title} %{{y:.5~g}}<extra></extra>",
+                "line": {"color": line, "width": 2},
+                "marker": {"size": 7},
+            }
+        )
+    return {"data": traces, "layout": layout}
+
+
+def curves(reports: Sequence[Listed]) -> Figure:
+    """Return the curves of up to `MAX_CURVES` runs on one chart, each with its chosen k.
+
+    What is drawn is the share of SSE that is left: SSE itself grows with the rows of a run.
+    """
+    traces: list[Figure] = []
+    for order, listed in enumerate(reports[:MAX_CURVES]):
+        summary, run_id = listed.summary, listed.run.run_id
+        if summary is None:
+            continue
+        left = 1 - summary.explained
+        total = summary.sse / left if left > 0 else max((sse for _, sse in summary.curve), default=0) or 1.0
+        shared: Figure = {"type": "scatter", "legendgroup": str(order), "name": _label(run_id, 44)}
+        traces.append(
+            {
+                **shared,
+                "mode": "lines",
+                "x": [k for k, _ in summary.curve],
+                "y": [sse / total for _, sse in summary.curve],
+                "hovertemplate": "%{fullData.name}<br>k = %{x}<br>%{y:.1%} of SSE left<extra></extra>",
+                "line": {
+                    "color": colour(order),
+                    "width": 2,
+                    "dash": "solid" if order < len(HUES) else "dash",
+                },
+            }
+        )
+        traces.append(
+            {
+                **shared,
+                "mode": "markers+text",
+                "x": [summary.k],
+                "y": [left],
+                "text": [str(summary.k)],
+                "textposition": "top right",
+                "showlegend": False,
+                "hovertemplate": f"%{{fullData.name}}<br>chosen k = {summary.k}<extra></extra>",
+                "marker": {"size": 11, "color": colour(order), "symbol": symbol(order)},
+            }
+        )
+    layout = _layout(420, hovermode="closest", legend=LEGEND_ABOVE)
+    layout["xaxis"] = {"title": {"text": "k"}}
+    layout["yaxis"] = {"title": {"text": "SSE left"}, "tickformat": ".0%", "rangemode": "tozero"}
+    return {"data": traces, "layout": layout}
+
+
+def drift(shifts: Sequence[Sequence[float]], features: Sequence[str], columns: Sequence[str]) -> Figure:
+    """Return a heat map of how far each segment's centre moved between two runs, in shares of its range.
+
+    :param shifts: for each feature one value for each pair of segments.
+    """
+    return _heat_map(
+        shifts,
+        labels=features,
+        columns=columns,
+        text=[[f"{value:+.1%}" for value in row] for row in shifts],
+        hover="%{customdata}<br>Segment %{x}: %{text} of its range<extra></extra>",
+        unit="of range",
+    )
+
+
+def sparkline(pairs: Sequence[Sequence[float]], *, width: int = 96, height: int = 24) -> str:
+    """Return a curve as the points of an SVG polyline, drawn small."""
+    if len(pairs) < 2:
+        return ""
+    xs, ys = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    x_span, y_span = (max(xs) - min(xs)) or 1, (max(ys) - min(ys)) or 1
+    left, low = min(xs), min(ys)
+    return " ".join(
+        f"{2 + (width - 4) * (x - left) / x_span:.1f},{height - 2 - (height - 4) * (y - low) / y_span:.1f}"
+        for x, y in zip(xs, ys, strict=True)
+    )
+
+
+def short(value: float) -> str:
+    """Return a number for a table or a cell: four significant digits, thousands set off."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    decimals = max(0, 3 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{min(decimals, 8)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def isolated(name: str) -> str:
+    """Return a name between Unicode isolates: a right-to-left mark in it cannot turn the text around it."""
+    return f"\u2068{name}\u2069"
+
+
+def _heat_map(
+    z: Sequence[Sequence[float]],
+    *,
+    labels: Sequence[str],
+    columns: Sequence[str],
+    text: Sequence[Sequence[str]],
+    hover: str,
+    unit: str,
+) -> Figure:
+    limit = max((abs(value) for row in z for value in row), default=0) or 1.0
+    layout = _layout(max(300, 96 + 30 * len(labels)), hovermode="closest")
+    layout["xaxis"] = {"title": {"text": "Segment"}, "type": "category", "showgrid": False}
+    layout["yaxis"] = {
+        # Positions rather than names: two long names may be cut to the same label.
+        "tickvals": list(range(len(labels))),
+        "ticktext": [_label(label) for label in labels],
+        "autorange": "reversed",
+        "showgrid": False,
+        "zeroline": False,
+    }
+    return {
+        "data": [
+            {
+                "type": "heatmap",
+                "x": list(columns),
+                "y": list(range(len(labels))),
+                "z": [list(row) for row in z],
+                "text": [list(row) for row in text],
+                "customdata": [[_text(label)] * len(columns) for label in labels],
+                "texttemplate": "%{text}" if len(columns) <= MAX_NUMBERED_SEGMENTS else "",
+                "hovertemplate": hover,
+                "zmin": -limit,
+                "zmax": limit,
+                "colorscale": DIVERGING,
+                "xgap": 2,
+                "ygap": 2,
+                "colorbar": {"title": {"text": unit}, "thickness": 10, "outlinewidth": 0},
+            }
+        ],
+        "layout": layout,
+    }
+
+
+def _layout(height: int, **more: Any) -> Figure:
+    return {
+        "height": height,
+        "margin": {"l": 64, "r": 24, "t": 36, "b": 48},
+        "hovermode": "x",
+        "dragmode": False,
+        **more,
+    }
+
+
+def _k_axis(first: int, last: int) -> Figure:
+    span = last - first
+    return {
+        "title": {"text": "k"},
+        "range": [first - 0.7, last + 0.7],
+        "dtick": 1 if span < 20 else 2 if span < 40 else 5,
+        "tick0": 0,
+        "zeroline": False,
+    }
+
+
+def _text(text: str) -> str:
+    """Return text as Plotly shows it literally; unescaped, tags such as <b> and <a> would have a meaning."""
+    return html.escape(text, quote=False)
+
+
+def _label(text: str, length: int = MAX_LABEL) -> str:
+    return _text(isolated(text if len(text) <= length else text[: length - 1] + "…"))

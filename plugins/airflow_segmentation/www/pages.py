@@ -1,0 +1,329 @@
+"""What each page holds: from records to the values that its template shows.
+
+Everything that a person can change about a page stands in its URL, so a URL is a permanent link to exactly
+this view; the browser asks for the next view in the same way, and swaps in what differs.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from airflow_segmentation.links import page_path, ui_path
+from airflow_segmentation.report import Progress, Report
+from airflow_segmentation.www import drift, figures, words
+from airflow_segmentation.www.runs import SORTS, Listed, ListPage, Query, Run, Task
+from airflow_segmentation.www.static_files import PLOTLY, path_of, static_url
+
+FEATURES_SHOWN = 12
+"""Features whose columns the table of segments shows; the heat map shows all."""
+
+Link = Callable[..., str]
+
+
+def when(moment: datetime | None) -> str:
+    """Return a moment for people to read, in UTC."""
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC") if moment else words.ABSENT
+
+
+# Not Flask's environment: that would run Flask-AppBuilder's context processors, which know another user.
+templates = Environment(
+    loader=PackageLoader("airflow_segmentation.www"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+templates.globals |= {
+    "static_url": static_url,
+    "page_path": page_path,
+    "ui_path": ui_path,
+    "plotly": PLOTLY,
+    "method_names": figures.METHOD_NAMES,
+    "axes": figures.AXES,
+    "colour": figures.colour,
+    "sparkline": figures.sparkline,
+}
+templates.filters |= {
+    "short": figures.short,
+    "percent": words.percent,
+    "optional": words.optional,
+    "when": when,
+}
+
+
+def render(name: str, **context: Any) -> str:
+    """Return a page as HTML; every value in it is escaped."""
+    return templates.get_template(name).render(context)
+
+
+def view_link(page: str, arguments: Mapping[str, str]) -> Link:
+    """Return what makes links to the view at hand, some of its parameters changed or, where None, dropped."""
+
+    def link(to: str = page, **changes: Any) -> str:
+        kept = {name: value for name, value in {**arguments, **changes}.items() if value not in (None, "")}
+        return f"{page_path(to)}?{urlencode(kept)}" if kept else page_path(to)
+
+    return link
+
+
+def run_page(
+    run: Run,
+    task: Task,
+    tasks: Sequence[Task],
+    report: Report,
+    arguments: Mapping[str, str],
+    conf: dict[str, Any],
+) -> dict[str, Any]:
+    """Return what the page of a run with a report shows, looked at as the arguments of its URL say.
+
+    :param conf: the run's own configuration, as far as the viewer may read it.
+
+    An argument that makes no sense, such as a k that was not swept, counts as absent: links outlive reports.
+    """
+    point = figures.point_at(report, _int(arguments.get("k"), report.k))
+    axis = arguments.get("axis", "")
+    x = _feature(arguments.get("x"), report, 0)
+    y = _feature(arguments.get("y"), report, min(1, len(report.features) - 1))
+    z = figures.standardized(point)
+    given = {
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "task_id": task.task_id,
+        "map_index": str(task.map_index),
+    }
+    shown = {
+        **given,
+        **{name: arguments[name] for name in ("k", "axis", "log", "x", "y", "order") if arguments.get(name)},
+    }
+    return {
+        "run": run,
+        "task": task,
+        "tasks": tasks,
+        "report": report,
+        "point": point,
+        "axis": axis if axis in figures.AXES else "",
+        "log": bool(arguments.get("log")),
+        "x": x,
+        "y": y,
+        "order": arguments.get("order", ""),
+        "given": given,
+        "link": view_link("run", shown),
+        "figures": {
+            "elbow": figures.elbow(report, point.k, axis=axis, log=bool(arguments.get("log"))),
+            "sizes": figures.sizes(report, point.k),
+            "centres": figures.centres(report, point.k),
+            "sample": figures.sample(report, point.k, x, y),
+        },
+        "words": words,
+        "z": z,
+        "scores": scores(report, point.k),
+        "segments": segments_table(report, point.k, arguments.get("order", "")),
+        "trigger": {**conf, "k": point.k},
+    }
+
+
+def scores(report: Report, k: int) -> list[tuple[str, str, str]]:
+    """Return name, value at k, and change against the chosen k, of each score there is."""
+    point, chosen = figures.point_at(report, k), report.chosen
+    rows = []
+    for name, label in (("sse", "SSE"), ("explained", "Explained"), *figures.AXES.items()):
+        value, reference = getattr(point, name), getattr(chosen, name)
+        if value is None and reference is None:
+            continue
+        change = ""
+        if value is not None and reference and point.k != chosen.k:
+            change = (
+                f"{100 * (value - reference):+.1f} points"
+                if name == "explained"
+                else f"{(value - reference) / abs(reference):+.1%}"
+            )
+        show = words.percent if name == "explained" else figures.short
+        rows.append((label, words.ABSENT if value is None else show(value), change))
+    return rows
+
+
+def segments_table(report: Report, k: int, order: str) -> dict[str, Any]:
+    """Return the segments at k as the headers and rows of a table, sorted by `order`.
+
+    :param order: number of a column, with a minus in front for descending; by segment where it is neither.
+    """
+    point = figures.point_at(report, k)
+    counts = point.sizes or ()
+    total = sum(counts) or 1
+    features = [feature.name for feature in report.features][:FEATURES_SHOWN] if point.centers else []
+    rows = [
+        (segment, count, count / total, *(point.centers[segment][: len(features)] if point.centers else ()))
+        for segment, count in enumerate(counts)
+    ]
+    column = _int(order.removeprefix("-"), 0)
+    if 0 <= column < 3 + len(features):
+        rows.sort(key=lambda row: row[column], reverse=order.startswith("-"))
+    return {
+        "headers": ("Segment", "Rows", "Share", *features),
+        "rows": rows,
+        "column": column,
+        "descending": order.startswith("-"),
+        "left_out": len(report.features) - len(features),
+    }
+
+
+def progress_page(
+    run: Run, sweeps: Sequence[tuple[Task, Progress]], finished: tuple[int, int], failed: Sequence[Task]
+) -> dict[str, Any]:
+    """Return what the page of a run without a report shows."""
+    return {
+        "run": run,
+        "sweeps": [(task, progress, figures.growing(progress)) for task, progress in sweeps],
+        "finished": finished,
+        "failed": failed,
+        "words": words,
+    }
+
+
+def runs_page(
+    listed: ListPage,
+    going: Sequence[Listed],
+    query: Query,
+    dag_ids: Sequence[str],
+    arguments: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return what the list of runs shows."""
+    names = ("q", "dag_id", "since", "until", "sort")
+    shown = {name: arguments[name] for name in names if arguments.get(name)}
+    return {
+        "listed": listed,
+        "going": going,
+        "query": query,
+        "dag_ids": dag_ids,
+        "filtered": bool(shown.keys() - {"sort"}),
+        "arguments": shown,
+        "link": view_link("", shown),
+    }
+
+
+def query_of(arguments: Mapping[str, str]) -> Query:
+    """Return what the arguments of the list's URL ask for; `until` includes its day."""
+    until = _day(arguments.get("until"))
+    sort = arguments.get("sort", "-time")
+    return Query(
+        search=arguments.get("q", "").strip(),
+        dag_id=arguments.get("dag_id", ""),
+        since=_day(arguments.get("since")),
+        until=until + timedelta(days=1) if until else None,
+        sort=sort if sort.removeprefix("-") in SORTS else "-time",
+        page=_int(arguments.get("page"), 1),
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the page of a Dag compares: some runs' curves, and the drift between two runs."""
+
+    curves: tuple[str, ...]
+    """Run ids."""
+    before: str
+    after: str
+
+    @classmethod
+    def of(cls, reports: Sequence[Listed], curves: Sequence[str], before: str, after: str) -> Comparison:
+        """Return what is asked for; where nothing is, the latest runs.
+
+        :param reports: the reports to choose from, oldest first.
+        """
+        latest = [row.run.run_id for row in reversed(reports)]
+        after = after if after in latest else next(iter(latest), "")
+        earlier = latest[latest.index(after) + 1 :] if after else []
+        return cls(
+            curves=tuple(run_id for run_id in curves if run_id in latest)[: figures.MAX_CURVES]
+            or tuple(latest[:3]),
+            before=before if before in latest else next(iter(earlier), ""),
+            after=after,
+        )
+
+
+def dag_page(
+    dag_id: str,
+    task: Task,
+    tasks: Sequence[Task],
+    reports: Sequence[Listed],
+    comparison: Comparison,
+    compared: Mapping[str, Report],
+) -> dict[str, Any]:
+    """Return what the page of a Dag shows: its trends, the curves of some runs, and the drift between two.
+
+    :param reports: the task's latest reports, oldest first.
+    :param compared: the two reports to compare, by run id.
+    """
+    before, after = compared.get(comparison.before), compared.get(comparison.after)
+    changes = drift.between(before, after) if before and after else None
+    drawn = [row for row in reversed(reports) if row.run.run_id in comparison.curves]
+    given = {"dag_id": dag_id, "task_id": task.task_id, "map_index": str(task.map_index)}
+    return {
+        "dag_id": dag_id,
+        "task": task,
+        "tasks": tasks,
+        "reports": reports,
+        "comparison": comparison,
+        "changes": changes,
+        "given": given,
+        "link": view_link("dag", given),
+        "figures": {
+            "trends": figures.trends(reports),
+            "curves": figures.curves(drawn),
+            "drift": changes.figure if changes else None,
+        },
+        "drawn": drawn,
+        "words": words,
+    }
+
+
+def sweep_csv(report: Report) -> str:
+    """Return the sweep as CSV, a line for each k, in full precision."""
+    columns = ("k", "sse", "explained", *figures.AXES, "iterations")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([getattr(point, column) for column in columns] for point in report.curve)
+    return text.getvalue()
+
+
+def self_contained(context: Mapping[str, Any]) -> str:
+    """Return the charts of a run's page as one HTML file that needs no other, and no server."""
+
+    def read(name: str) -> str:
+        # The one thing that must not stand in an inline script is what would end it.
+        return path_of(name).read_text(encoding="utf-8").replace("</script", "<\\/script")
+
+    return render(
+        "charts.html",
+        **context,
+        style=read("page.css"),
+        scripts=[read(name) for name in ("colour-mode.js", PLOTLY, "charts.js")],
+    )
+
+
+def _int(text: str | None, default: int) -> int:
+    try:
+        return int(text or "")
+    except ValueError:
+        return default
+
+
+def _day(text: str | None) -> datetime | None:
+    try:
+        return datetime.strptime(text or "", "%Y-%m-%d").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+
+
+def _feature(text: str | None, report: Report, default: int) -> int:
+    number = _int(text, default)
+    return number if 0 <= number < len(report.features) else default

@@ -1,0 +1,345 @@
+"""Which runs exist, and what they reported: everything the page reads from the metadata database.
+
+Each function is a fixed number of queries, however many runs or reports there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.utils.state import State
+from sqlalchemy import func, or_, select
+
+from airflow_segmentation.report import (
+    PROGRESS_KEY,
+    REPORT_KEY,
+    SUMMARY_KEY,
+    Progress,
+    Report,
+    ReportError,
+    Summary,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import InstrumentedAttribute, Session
+    from sqlalchemy.sql import ColumnElement, Select
+
+PAGE_SIZE = 25
+MAX_TASKS = 200
+"""Tasks offered by the selector of a run: a mapped elbow task can have thousands."""
+MAX_SWEEPS = 4
+"""Sweeps of a run whose curves are drawn while they grow."""
+MAX_TREND = 200
+"""Reports of a Dag whose trend is drawn, latest first."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A Dag run, as far as the page shows it."""
+
+    dag_id: str
+    run_id: str
+    state: str
+    run_after: datetime
+    start_date: datetime | None
+    end_date: datetime | None
+    conf: dict[str, Any]
+
+    @property
+    def going(self) -> bool:
+        """Whether the run may yet bring a report."""
+        return self.state in ("running", "queued")
+
+
+@dataclass(frozen=True, order=True)
+class Task:
+    """One task instance; `map_index` is -1 where the task is not mapped."""
+
+    task_id: str
+    map_index: int
+    label: str | None = None
+    """What a mapped task calls this instance."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What tells this task instance from the others of its run."""
+        return self.task_id, self.map_index
+
+    @property
+    def name(self) -> str:
+        """The task's id, and which of its instances this is where there are several."""
+        return self.task_id if self.map_index < 0 else f"{self.task_id} [{self.label or self.map_index}]"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run in a list: with the summary of its report, or how far its sweep has come."""
+
+    run: Run
+    task: Task
+    summary: Summary | None
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to list, as a person asks for it in the form above the list."""
+
+    search: str = ""
+    """Part of a Dag id or run id."""
+    dag_id: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    sort: str = "-time"
+    """A key of `SORTS`, with a minus in front for descending."""
+    page: int = 1
+
+
+@dataclass(frozen=True)
+class ListPage:
+    """One page of a list, and how long the whole list is."""
+
+    rows: tuple[Listed, ...]
+    total: int
+    page: int
+    pages: int
+
+
+SORTS: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
+    "time": DagRun.run_after,
+    "dag": DagRun.dag_id,
+    "run": DagRun.run_id,
+    "k": XComModel.value["k"].as_integer(),
+    "sse": XComModel.value["sse"].as_float(),
+    "explained": XComModel.value["explained"].as_float(),
+    "silhouette": XComModel.value["silhouette"].as_float(),
+    "rows": XComModel.value["rows"].as_integer(),
+}
+"""What a list can be sorted by: columns, or figures that the database reads out of a summary's JSON."""
+
+_RUN = (
+    DagRun.dag_id,
+    DagRun.run_id,
+    DagRun._state.label("state"),
+    DagRun.run_after,
+    DagRun.start_date,
+    DagRun.end_date,
+    DagRun.conf,
+)
+
+
+def find_run(session: Session, dag_id: str, run_id: str) -> Run | None:
+    """Return a run, or None where there is none of that id."""
+    row = session.execute(select(*_RUN).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one_or_none()
+    return None if row is None else _run(row)
+
+
+def tasks_with(session: Session, run: Run, key: str) -> list[Task]:
+    """Return the tasks of a run that pushed an XCom of this key, at most `MAX_TASKS`."""
+    rows = session.execute(
+        select(XComModel.task_id, XComModel.map_index, TaskInstance._rendered_map_index)
+        .join(
+            TaskInstance,
+            (TaskInstance.dag_id == XComModel.dag_id)
+            & (TaskInstance.run_id == XComModel.run_id)
+            & (TaskInstance.task_id == XComModel.task_id)
+            & (TaskInstance.map_index == XComModel.map_index),
+        )
+        .where(XComModel.dag_id == run.dag_id, XComModel.run_id == run.run_id, XComModel.key == key)
+        .order_by(XComModel.task_id, XComModel.map_index)
+        .limit(MAX_TASKS)
+    )
+    return [Task(*row) for row in rows]
+
+
+def read_report(session: Session, run: Run, task: Task) -> Report | None:
+    """Return the report that a task of a run pushed, or None where it pushed none.
+
+    :raises ReportError: if it cannot be read.
+    """
+    value = _value(session, run, task, REPORT_KEY)
+    return None if value is None else Report.from_json(value)
+
+
+def read_progress(session: Session, run: Run, task: Task) -> Progress:
+    """Return how far the sweep of a task has come.
+
+    :raises ReportError: if it cannot be read, or is gone.
+    """
+    return Progress.from_json(_value(session, run, task, PROGRESS_KEY))
+
+
+def read_reports(session: Session, dag_id: str, task: Task, run_ids: Collection[str]) -> dict[str, Report]:
+    """Return the readable reports that a task pushed in some runs of its Dag, by run id."""
+    rows = session.execute(
+        select(XComModel.run_id, XComModel.value).where(
+            XComModel.dag_id == dag_id,
+            XComModel.run_id.in_(run_ids),
+            XComModel.task_id == task.task_id,
+            XComModel.map_index == task.map_index,
+            XComModel.key == REPORT_KEY,
+        )
+    )
+    read = {run_id: _readable(Report, value) for run_id, value in rows}
+    return {run_id: report for run_id, report in read.items() if report}
+
+
+def failed_tasks(session: Session, run: Run) -> list[Task]:
+    """Return the tasks of a run that failed, without those that failed only because another did."""
+    rows = session.execute(
+        select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance._rendered_map_index)
+        .where(
+            TaskInstance.dag_id == run.dag_id,
+            TaskInstance.run_id == run.run_id,
+            TaskInstance.state == "failed",
+        )
+        .order_by(TaskInstance.end_date)
+        .limit(10)
+    )
+    return [Task(*row) for row in rows]
+
+
+def finished_tasks(session: Session, run: Run) -> tuple[int, int]:
+    """Return how many tasks of a run have finished, and how many there are so far."""
+    counts = dict(
+        session.execute(
+            select(TaskInstance.state, func.count())
+            .where(TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
+            .group_by(TaskInstance.state)
+        ).all()
+    )
+    return sum(count for state, count in counts.items() if state in State.finished), sum(counts.values())
+
+
+def dag_ids_with_reports(session: Session) -> set[str]:
+    """Return the ids of all Dags that ever reported."""
+    return set(session.scalars(select(XComModel.dag_id).where(XComModel.key == SUMMARY_KEY).distinct()))
+
+
+def list_reports(session: Session, dag_ids: Collection[str], query: Query) -> ListPage:
+    """Return one page of the runs with a report, of these Dags, that a query asks for."""
+    matching = _matching(_listed(SUMMARY_KEY), dag_ids, query)
+    total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+    pages = max(1, math.ceil(total / PAGE_SIZE))
+    page = min(max(1, query.page), pages)
+    column = SORTS.get(query.sort.removeprefix("-"), DagRun.run_after)
+    order = column.desc() if query.sort.startswith("-") else column.asc()
+    rows = session.execute(
+        matching.order_by(order.nulls_last(), DagRun.id.desc(), XComModel.task_id, XComModel.map_index)
+        .limit(PAGE_SIZE)
+        .offset((page - 1) * PAGE_SIZE)
+    )
+    return ListPage(tuple(_as_listed(rows, Summary)), total, page, pages)
+
+
+def list_going(session: Session, dag_ids: Collection[str], query: Query) -> list[Listed]:
+    """Return the runs still going that have begun to sweep, of these Dags, latest first."""
+    rows = session.execute(
+        _matching(_listed(PROGRESS_KEY), dag_ids, query)
+        .where(DagRun._state.in_(["running", "queued"]))
+        .order_by(DagRun.run_after.desc())
+        .limit(PAGE_SIZE)
+    )
+    return list(_as_listed(rows, Progress))
+
+
+def reporting_tasks(session: Session, dag_id: str) -> list[Task]:
+    """Return the tasks of a Dag that ever reported, at most `MAX_TASKS`."""
+    rows = session.execute(
+        select(XComModel.task_id, XComModel.map_index)
+        .where(XComModel.dag_id == dag_id, XComModel.key == SUMMARY_KEY)
+        .distinct()
+        .order_by(XComModel.task_id, XComModel.map_index)
+        .limit(MAX_TASKS)
+    )
+    return [Task(*row) for row in rows]
+
+
+def trend(session: Session, dag_id: str, task: Task) -> list[Listed]:
+    """Return a task's latest reports over the runs of its Dag, at most `MAX_TREND`, oldest first."""
+    rows = session.execute(
+        _listed(SUMMARY_KEY)
+        .where(
+            XComModel.dag_id == dag_id,
+            XComModel.task_id == task.task_id,
+            XComModel.map_index == task.map_index,
+        )
+        .order_by(DagRun.run_after.desc())
+        .limit(MAX_TREND)
+    )
+    return [row for row in reversed(list(_as_listed(rows, Summary))) if row.summary]
+
+
+def _listed(key: str) -> Select[Any]:
+    return (
+        select(*_RUN, XComModel.task_id, XComModel.map_index, XComModel.value)
+        .join(DagRun, DagRun.id == XComModel.dag_run_id)
+        .where(XComModel.key == key)
+    )
+
+
+def _matching(statement: Select[Any], dag_ids: Collection[str], query: Query) -> Select[Any]:
+    wanted = {query.dag_id} & set(dag_ids) if query.dag_id else dag_ids
+    statement = statement.where(XComModel.dag_id.in_(sorted(wanted)))
+    if query.search:
+        statement = statement.where(
+            or_(
+                DagRun.dag_id.icontains(query.search, autoescape=True),
+                DagRun.run_id.icontains(query.search, autoescape=True),
+            )
+        )
+    if query.since:
+        statement = statement.where(DagRun.run_after >= query.since)
+    if query.until:
+        statement = statement.where(DagRun.run_after < query.until)
+    return statement
+
+
+def _as_listed(rows: Iterable[Any], kind: type[Summary] | type[Progress]) -> Iterable[Listed]:
+    for row in rows:
+        record = _readable(kind, row.value)
+        yield Listed(
+            run=_run(row),
+            task=Task(row.task_id, row.map_index),
+            summary=record if isinstance(record, Summary) else None,
+            progress=record if isinstance(record, Progress) else None,
+        )
+
+
+def _run(row: Any) -> Run:
+    return Run(
+        row.dag_id,
+        row.run_id,
+        row.state or "queued",
+        row.run_after,
+        row.start_date,
+        row.end_date,
+        row.conf or {},
+    )
+
+
+def _value(session: Session, run: Run, task: Task, key: str) -> Any:
+    return session.scalar(
+        select(XComModel.value).where(
+            XComModel.dag_id == run.dag_id,
+            XComModel.run_id == run.run_id,
+            XComModel.task_id == task.task_id,
+            XComModel.map_index == task.map_index,
+            XComModel.key == key,
+        )
+    )
+
+
+def _readable(kind: Any, value: Any) -> Any:
+    """Return a record, or None where it cannot be read: one broken report must not break a list."""
+    try:
+        return kind.from_json(value)
+    except ReportError:
+        return None

@@ -1,0 +1,240 @@
+"""The Flask-AppBuilder view: it routes, lets in or refuses, and renders what other modules make."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.utils.session import create_session
+from flask import Blueprint, Response, redirect, request
+from flask_appbuilder import BaseView, expose
+from werkzeug.exceptions import NotFound
+
+from airflow_segmentation.links import ROUTE_BASE
+from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY, Report, ReportError
+from airflow_segmentation.www import pages, runs
+from airflow_segmentation.www.access import Forbidden, NotLoggedIn, Viewer, authenticate, login_url
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""Sent with every page. Scripts and styles come from our files only; a chart becomes a PNG through a blob."""
+
+
+class SegmentationView(BaseView):
+    """Every page of Segmentation.
+
+    A request is let in before its route is looked at, and refused by default: a route added here is guarded
+    without saying so. Routes read reports by the parameter `dag_id`, which has been authorized by then.
+    """
+
+    route_base = ROUTE_BASE
+    default_view = "runs"
+
+    def create_blueprint(self, *args: Any, **kwargs: Any) -> Blueprint:
+        """Return the blueprint of this view, guarded."""
+        blueprint: Blueprint = super().create_blueprint(*args, **kwargs)
+        blueprint.before_request(_let_in)
+        blueprint.after_request(_harden)
+        blueprint.register_error_handler(NotLoggedIn, _not_logged_in)
+        blueprint.register_error_handler(Forbidden, _forbidden)
+        blueprint.register_error_handler(NotFound, _not_found)
+        blueprint.register_error_handler(ReportError, _unreadable)
+        return blueprint
+
+    @expose("/")
+    def runs(self) -> Response:
+        """List the runs with a report of every Dag that the viewer may read."""
+        query = pages.query_of(request.args)
+        with create_session(scoped=False) as session:
+            dag_ids = runs.dag_ids_with_reports(session) & _viewer().readable_dag_ids(session)
+            listed = runs.list_reports(session, dag_ids, query)
+            going = runs.list_going(session, dag_ids, query)
+        return _page("runs.html", **pages.runs_page(listed, going, query, sorted(dag_ids), request.args))
+
+    @expose("/run")
+    def run(self) -> Response:
+        """Show the report of a run, or how far the run has come."""
+        with create_session(scoped=False) as session:
+            run = _run(session)
+            tasks = runs.tasks_with(session, run, REPORT_KEY)
+            task = _task(tasks)
+            report = task and runs.read_report(session, run, task)
+            if task and report:
+                return _page("run.html", **pages.run_page(run, task, tasks, report, request.args, _conf(run)))
+            sweeps = [
+                (sweep, runs.read_progress(session, run, sweep))
+                for sweep in runs.tasks_with(session, run, PROGRESS_KEY)[: runs.MAX_SWEEPS]
+            ]
+            finished, failed = runs.finished_tasks(session, run), runs.failed_tasks(session, run)
+        return _page("progress.html", **pages.progress_page(run, sweeps, finished, failed))
+
+    @expose("/dag")
+    def dag(self) -> Response:
+        """Show how the reports of a Dag changed from run to run."""
+        dag_id = _argument("dag_id")
+        with create_session(scoped=False) as session:
+            tasks = runs.reporting_tasks(session, dag_id)
+            task = _task(tasks)
+            reports = runs.trend(session, dag_id, task) if task else []
+            if not task or not reports:
+                return _page("message.html", 200, **_NO_REPORTS)
+            comparison = pages.Comparison.of(
+                reports,
+                request.args.getlist("curves"),
+                request.args.get("before", ""),
+                request.args.get("after", ""),
+            )
+            compared = runs.read_reports(session, dag_id, task, {comparison.before, comparison.after})
+        return _page("dag.html", **pages.dag_page(dag_id, task, tasks, reports, comparison, compared))
+
+    @expose("/run/sweep.csv")
+    def sweep_csv(self) -> Response:
+        """Hand over the sweep as CSV."""
+        run, _, _, report = _reported()
+        return _download(pages.sweep_csv(report), "text/csv", run, "sweep.csv")
+
+    @expose("/run/report.json")
+    def report_json(self) -> Response:
+        """Hand over the report as JSON."""
+        run, _, _, report = _reported()
+        return _download(json.dumps(report.to_json(), indent=1), "application/json", run, "report.json")
+
+    @expose("/run/charts.html")
+    def charts_html(self) -> Response:
+        """Hand over the charts as one HTML file that opens without Airflow."""
+        run, task, tasks, report = _reported()
+        context = pages.run_page(run, task, tasks, report, request.args, _conf(run))
+        return _download(pages.self_contained(context), "text/html", run, "charts.html")
+
+
+_NO_REPORTS = {
+    "title": "No report yet",
+    "text": "No run of this Dag has chosen a k so far. Once an ElbowOperator has, its report appears here.",
+}
+
+
+def _let_in() -> None:
+    """Refuse a request that names a Dag whose reports its sender may not read, or whose sender is unknown."""
+    viewer = authenticate(request)
+    for dag_id in request.args.getlist("dag_id"):
+        if dag_id and not viewer.may_read(dag_id):
+            raise Forbidden
+    request.environ["segmentation.viewer"] = viewer
+
+
+def _viewer() -> Viewer:
+    return request.environ["segmentation.viewer"]
+
+
+def _harden(response: Response) -> Response:
+    response.headers.update(HEADERS)
+    return response
+
+
+def _argument(name: str) -> str:
+    """Return a parameter that a page cannot be without."""
+    value = request.args.get(name, "")
+    if not value:
+        raise NotFound(f"The address of this page lacks {name}.")
+    return value
+
+
+def _run(session: Any) -> runs.Run:
+    run = runs.find_run(session, _argument("dag_id"), _argument("run_id"))
+    if run is None:
+        raise NotFound(f"There is no run {request.args['run_id']} of the Dag {request.args['dag_id']}.")
+    return run
+
+
+def _conf(run: runs.Run) -> dict[str, Any]:
+    """Return a run's configuration, which may hold more than the viewer may see."""
+    return run.conf if _viewer().may_read(run.dag_id, DagAccessEntity.RUN) else {}
+
+
+def _task(tasks: list[runs.Task]) -> runs.Task | None:
+    """Return the task that the address names, or else the first of `tasks`.
+
+    One that is named need not be among them: a selector does not offer thousands of mapped tasks.
+    """
+    task_id = request.args.get("task_id")
+    if not task_id:
+        return next(iter(tasks), None)
+    named = runs.Task(task_id, request.args.get("map_index", -1, type=int))
+    return next((task for task in tasks if task.key == named.key), named)
+
+
+def _reported() -> tuple[runs.Run, runs.Task, list[runs.Task], Report]:
+    with create_session(scoped=False) as session:
+        run = _run(session)
+        tasks = runs.tasks_with(session, run, REPORT_KEY)
+        task = _task(tasks)
+        report = task and runs.read_report(session, run, task)
+        if not task or not report:
+            raise NotFound(f"The run {run.run_id} has no report to take away.")
+        return run, task, tasks, report
+
+
+def _page(template: str, status: int = 200, /, **context: Any) -> Response:
+    return Response(pages.render(template, **context), status, mimetype="text/html")
+
+
+def _download(body: str, mimetype: str, run: runs.Run, name: str) -> Response:
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", f"{run.dag_id}_{run.run_id}")[:120]
+    response = Response(body, mimetype=mimetype)
+    response.headers["Content-Disposition"] = f'attachment; filename="{stem}_{name}"'
+    return response
+
+
+def _not_logged_in(_: NotLoggedIn) -> Any:
+    """Send a browser to log in, and say so inside a frame, where a login page would be out of place."""
+    here = f"{request.script_root}{request.full_path}".rstrip("?")
+    if _is_navigation():
+        return redirect(login_url(here))
+    return _page(
+        "message.html",
+        401,
+        title="You are not logged in",
+        text="Your session has ended. Log in to Airflow again to see this page.",
+        action=("Log in", login_url(here)),
+    )
+
+
+def _is_navigation() -> bool:
+    """Return whether a browser asks for this page to fill a whole tab."""
+    destination = request.headers.get("Sec-Fetch-Dest")
+    return destination == "document" if destination else "text/html" in request.accept_mimetypes.values()
+
+
+def _forbidden(_: Forbidden) -> Response:
+    return _page(
+        "message.html",
+        403,
+        title="You may not see this",
+        text=(
+            "This Dag does not exist, or you may not read its XComs, which hold the reports. "
+            "An admin of this Airflow can give you the permission."
+        ),
+    )
+
+
+def _not_found(error: NotFound) -> Response:
+    return _page("message.html", 404, title="Nothing here", text=error.description or "")
+
+
+def _unreadable(error: ReportError) -> Response:
+    return _page(
+        "message.html",
+        422,
+        title="This report cannot be read",
+        text="What the task left as its report is none that this page knows. Clear the task for a new one.",
+        detail=str(error),
+    )
