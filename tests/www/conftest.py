@@ -1,0 +1,151 @@
+"""The page as Airflow serves it: its real API server app, under both auth managers, on a filled database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_app
+from airflow.configuration import conf
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+from airflow_segmentation.report import REPORT_KEY
+from made.metadata import add_dag, add_run, push, push_progress, push_report
+from made.reports import hostile, make_progress, make_report
+from starlette.testclient import TestClient
+
+BASE = "/pluginsv2/segmentation"
+SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+
+HOSTILE = "<script>alert(1)</script>\"'&+:~/%{x}\u202e" + "n" * 160
+"""A name at its worst: markup, quotes, characters of URLs and of Plotly, a right-to-left mark, long."""
+
+
+@dataclass
+class Server:
+    """A running API server, and tokens of users of its auth manager by what they may do."""
+
+    client: TestClient
+    tokens: dict[str, str]
+
+    def get(self, path: str, user: str | None = "admin", **options: Any) -> Any:
+        """Ask for a page of the plugin as a user, or as nobody."""
+        self.client.cookies.clear()
+        if user:
+            self.client.cookies.set("_token", self.tokens[user])
+        return self.client.get(BASE + path, follow_redirects=False, **options)
+
+
+@pytest.fixture(scope="session")
+def filled(metadata_database: None) -> None:
+    """Runs of every kind in the metadata database."""
+    done = {(task, -1): "success" for task in ("load", "scale", "sweep", "choose", "assign")}
+    swept = {**done, ("choose", -1): "failed", ("assign", -1): "upstream_failed"}
+    sweeping = {**done, ("sweep", -1): "running", ("choose", -1): None, ("assign", -1): None}
+    with create_session(scoped=False) as session:
+        for dag_id in ("open", "secret", "empty", HOSTILE):
+            add_dag(session, dag_id)
+        for number in range(4):
+            run = add_run(session, "open", f"manual__{number}", tasks=done, number=number)
+            push_report(session, run, make_report(seed=number % 2, k=8 - number % 2))
+        push_report(session, add_run(session, "secret", "manual__0", tasks=done), make_report(seed=2, k=5))
+        mapped = add_run(
+            session, "open", "mapped", tasks={("choose", 0): "success", ("choose", 1): "success"}, number=4
+        )
+        push_report(session, mapped, make_report(), ("choose", 0))
+        push_report(session, mapped, make_report(seed=1, k=4), ("choose", 1))
+        running = add_run(session, "open", "running", state=DagRunState.RUNNING, tasks=sweeping, number=5)
+        push_progress(session, running, make_progress())
+        failed = add_run(session, "open", "failed", state=DagRunState.FAILED, tasks=swept, number=6)
+        push_progress(session, failed, make_progress(done=30))
+        add_run(session, "open", "without", tasks=done, number=7)
+        for number, (run_id, value) in enumerate(UNREADABLE.items(), start=8):
+            broken = add_run(session, "open", run_id, tasks=done, number=number)
+            push(session, broken, ("choose", -1), REPORT_KEY, value)
+        older = make_report().to_json()
+        for later in (
+            "stability",
+            "half_range",
+            "half_k_max",
+            "profiles",
+            "sample",
+            "choices",
+            "schema_version",
+        ):
+            del older[later]
+        push(
+            session,
+            add_run(session, "open", "older", tasks=done, number=20),
+            ("choose", -1),
+            REPORT_KEY,
+            older,
+        )
+        add_run(session, "empty", "manual__0", tasks=done)
+        conf.set("scheduler", "allowed_run_id_pattern", ".*")  # as an admin may; it allows little otherwise
+        worst = add_run(session, HOSTILE, HOSTILE, tasks=done)
+        push_report(session, worst, hostile(HOSTILE))
+
+
+UNREADABLE: dict[str, Any] = {
+    "newer": {"schema_version": 99},
+    "broken": {"k": "eight"},
+    "list": [1, 2, 3],
+    "text": "not a report",
+    "off-the-curve": {**make_report().to_json(), "k": 999},
+}
+"""What may lie where a report should, by run id."""
+
+
+def _simple_tokens() -> dict[str, str]:
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    roles = {"admin": "ADMIN", "viewer": "VIEWER", "nobody": None}
+    manager = get_auth_manager()
+    return {
+        name: manager.generate_jwt(SimpleAuthManagerUser(username=name, role=role))
+        for name, role in roles.items()
+    }
+
+
+def _fab_tokens() -> dict[str, str]:
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+    with get_application_builder() as builder:
+        security = builder.sm
+        security.sync_roles()
+        security.create_dag_specific_permissions()
+        allowed = [("can_read", "DAG:open"), ("can_read", "XComs"), ("can_read", "DAG Runs")]
+        security.bulk_sync_roles([{"role": "One Dag", "perms": allowed}])
+        security.bulk_sync_roles([{"role": "No XComs", "perms": [("can_read", "DAG:open")]}])
+        security.add_role("Nothing")
+        roles = {"admin": "Admin", "viewer": "Viewer", "nobody": "Nothing"}
+        roles |= {"one": "One Dag", "no-xcoms": "No XComs"}
+        for name, role in roles.items():
+            security.add_user(
+                name, name, name, f"{name}@example.com", security.find_role(role), password=name
+            )
+        users = {name: security.find_user(username=name) for name in roles}
+        return {name: get_auth_manager().generate_jwt(user) for name, user in users.items()}
+
+
+@pytest.fixture(scope="session", params=["simple", "fab"])
+def server(request: pytest.FixtureRequest, filled: None) -> Iterator[Server]:
+    """A server, once with the simple auth manager and once with FAB's.
+
+    Both know an admin, a viewer, and nobody, who may do nothing; FAB also knows "one", who may read one Dag,
+    and "no-xcoms", who may read that Dag but not its XComs.
+    """
+    path, tokens = {"simple": (SIMPLE, _simple_tokens), "fab": (FAB, _fab_tokens)}[request.param]
+    before = conf.get("core", "auth_manager")
+    conf.set("core", "auth_manager", path)
+    purge_cached_app()
+    with TestClient(create_app(apps="core")) as client:
+        yield Server(client, tokens())
+    conf.set("core", "auth_manager", before)
+    purge_cached_app()
+
+
+only_fab = pytest.mark.parametrize("server", ["fab"], indirect=True)

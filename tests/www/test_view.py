@@ -1,0 +1,322 @@
+"""What the pages say about runs of every kind, through Airflow's own app."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from airflow_segmentation.report import Report
+from airflow_segmentation.www.view import HEADERS
+from made.reports import make_report
+
+HOSTILE = "<script>alert(1)</script>\"'&+:~/%{x}\u202e" + "n" * 160
+
+
+class Page(HTMLParser):
+    """The parts of a page that the tests look at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.figures: dict[str, Any] = {}
+        self._chart: str | None = None
+        self._json = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.elements.append((tag, attributes))
+        if tag == "figure":
+            self._chart = attributes["id"]
+        self._json = tag == "script" and attributes.get("type") == "application/json"
+
+    def handle_data(self, data: str) -> None:
+        if self._json and self._chart:
+            self.figures[self._chart] = json.loads(data)
+            self._json = False
+
+    def attributes(self, element_id: str) -> dict[str, str | None]:
+        """Return the attributes of the element of an id."""
+        return next(attributes for _, attributes in self.elements if attributes.get("id") == element_id)
+
+    @property
+    def state(self) -> str:
+        """What main says that this page is."""
+        return next(attributes["data-state"] or "" for tag, attributes in self.elements if tag == "main")
+
+
+def run(run_id: str, **more: str) -> str:
+    """Return the address of a run of the Dag "open"."""
+    return f"/run?dag_id=open&run_id={run_id}" + "".join(f"&{name}={value}" for name, value in more.items())
+
+
+def test_a_run_with_a_report_shows_the_chosen_k_on_the_curve(server: Any) -> None:
+    response = server.get(run("manual__0"))
+    page, report = Page(response.text), make_report(seed=0, k=8)
+
+    assert page.attributes("elbow")["data-chosen-k"] == "8"
+    curve, *_, chosen, looked_at = page.figures["elbow"]["data"][:-1]
+    assert curve["y"] == [point.sse for point in report.curve]
+    assert (chosen["x"], chosen["y"], chosen["text"]) == ([8], [report.chosen.sse], ["<b>k = 8</b>"])
+    assert looked_at["x"] == [8]
+    assert page.figures.keys() == {"elbow", "sizes", "centres", "sample"}
+    for words in (
+        "314 dropped",
+        "CREDIT_LIMIT",
+        report.warnings[0],
+        "model.sav",
+        "k = 7 in 12 of 20 resamples",
+    ):
+        assert words in html.unescape(response.text)
+
+
+def test_another_k_shows_its_own_segments_and_configuration(server: Any) -> None:
+    page, report = Page(server.get(run("manual__0", k="5")).text), make_report(seed=0, k=8)
+
+    assert page.attributes("elbow")["data-chosen-k"] == "8"
+    assert page.attributes("elbow")["data-k"] == "5"
+    assert page.figures["sizes"]["data"][0]["y"] == list(report.curve[4].sizes or ())
+    assert len(page.figures["centres"]["data"][0]["x"]) == 5
+    assert json.loads(page.attributes("copy-trigger")["data-copy"] or "") == {"k": 5}
+
+
+@pytest.mark.parametrize("k", ["0", "999", "eight", "", "8.5", "-1"])
+def test_a_k_that_was_not_swept_counts_as_none_given(server: Any, k: str) -> None:
+    assert Page(server.get(run("manual__0", k=k)).text).attributes("elbow")["data-k"] == "8"
+
+
+@pytest.mark.parametrize(
+    "more", [{"axis": "no"}, {"x": "99", "y": "-1"}, {"order": "--9"}, {"map_index": "x"}]
+)
+def test_parameters_that_make_no_sense_do_no_harm(server: Any, more: dict[str, str]) -> None:
+    assert server.get(run("manual__0", **more)).status_code == 200
+
+
+def test_second_axis_and_log_scale_stand_in_the_address(server: Any) -> None:
+    figure = Page(server.get(run("manual__0", axis="silhouette", log="1")).text).figures["elbow"]
+
+    assert figure["layout"]["yaxis"]["type"] == "log"
+    assert figure["layout"]["yaxis2"]["title"]["text"] == "Silhouette"
+
+
+def test_segments_are_sorted_by_the_column_asked_for(server: Any) -> None:
+    page = server.get(run("manual__0", order="3")).text
+    body = page[page.index('id="segments"') :]
+    rows = re.findall(r"</svg>(\d+)</th>", body)
+
+    centres = make_report(seed=0, k=8).chosen.centers or ()
+    assert [int(row) for row in rows] == sorted(range(8), key=lambda segment: centres[segment][0])
+
+
+def test_an_older_report_shows_what_it_has(server: Any) -> None:
+    page = Page(server.get(run("older")).text)
+
+    assert page.figures.keys() == {"elbow", "sizes", "centres"}
+
+
+@pytest.mark.parametrize("run_id", ["broken", "list", "text", "off-the-curve"])
+@pytest.mark.parametrize("route", ["/run", "/run/sweep.csv", "/run/report.json", "/run/charts.html"])
+def test_a_broken_report_is_said_to_be_broken(server: Any, run_id: str, route: str) -> None:
+    response = server.get(run(run_id).replace("/run", route, 1))
+
+    assert response.status_code == 422
+    assert "This report cannot be read" in response.text
+
+
+def test_a_report_of_a_newer_version_says_what_to_update(server: Any) -> None:
+    response = server.get(run("newer"))
+
+    assert response.status_code == 422
+    assert "update airflow-segmentation" in response.text
+
+
+def test_a_run_still_going_shows_the_curve_so_far_and_asks_again(server: Any) -> None:
+    response = server.get(run("running"))
+    page = Page(response.text)
+
+    assert page.state == "progress going 1"
+    assert "data-poll" in next(attributes for tag, attributes in page.elements if tag == "main")
+    assert page.attributes("growing-1")["data-done"] == "12"
+    assert page.figures["growing-1"]["data"][0]["x"] == list(range(1, 13))
+    assert "2 of 5 tasks have finished" in response.text
+
+
+def test_a_failed_run_leads_to_the_log_of_the_failed_task(server: Any) -> None:
+    response = server.get(run("failed"))
+    links = [
+        attributes["href"]
+        for tag, attributes in Page(response.text).elements
+        if attributes.get("class") == "failed-task"
+    ]
+
+    assert "This run failed" in response.text
+    assert links == ["/dags/open/runs/failed/tasks/choose"]
+    assert "data-poll" not in response.text
+
+
+def test_a_run_without_a_report_says_how_to_get_one(server: Any) -> None:
+    response = server.get(run("without"))
+
+    assert response.status_code == 200
+    assert "ElbowOperator" in response.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/run?dag_id=open&run_id=nope",
+        "/run?dag_id=open",
+        "/run",
+        "/dag",
+        "/run/sweep.csv?dag_id=open&run_id=without",
+    ],
+)
+def test_what_does_not_exist_is_not_found(server: Any, path: str) -> None:
+    response = server.get(path)
+
+    assert response.status_code == 404
+    assert "Nothing here" in response.text
+
+
+def test_a_dag_without_reports_says_so(server: Any) -> None:
+    assert "No report yet" in server.get("/dag?dag_id=empty").text
+
+
+def test_mapped_tasks_are_offered_and_the_address_names_which(server: Any) -> None:
+    first, second = (Page(server.get(run("mapped", task_id="choose", map_index=i)).text) for i in "01")
+
+    assert first.attributes("elbow")["data-chosen-k"] == "8"
+    assert second.attributes("elbow")["data-chosen-k"] == "4"
+    options = [attributes["value"] or "" for tag, attributes in first.elements if tag == "option"]
+    named = {parse_qs(urlsplit(option).query)["map_index"][0] for option in options if "map_index" in option}
+    assert named == {"0", "1"}
+
+
+def test_a_task_that_reported_nothing_has_no_report(server: Any) -> None:
+    assert Page(server.get(run("manual__0", task_id="load")).text).state.startswith("progress")
+
+
+def test_the_sweep_is_taken_away_as_csv(server: Any) -> None:
+    response = server.get("/run/sweep.csv?dag_id=open&run_id=manual__0")
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+
+    assert response.headers["Content-Disposition"] == 'attachment; filename="open_manual__0_sweep.csv"'
+    assert [float(row["sse"]) for row in rows] == [point.sse for point in make_report(seed=0, k=8).curve]
+
+
+def test_the_report_is_taken_away_as_json(server: Any) -> None:
+    response = server.get("/run/report.json?dag_id=open&run_id=manual__0")
+
+    assert Report.from_json(response.json()) == make_report(seed=0, k=8)
+
+
+def test_the_charts_are_taken_away_as_one_file(server: Any) -> None:
+    text = server.get("/run/charts.html?dag_id=open&run_id=manual__0&k=5").text
+    page = Page(text)
+
+    assert page.attributes("elbow")["data-k"] == "5"
+    assert not [
+        attributes for _, attributes in page.elements if attributes.get("src") or "href" in attributes
+    ]
+    assert "Plotly" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "run_ids"),
+    [
+        ("?q=manual__3", ["manual__3"]),
+        ("?q=MANUAL__3", ["manual__3"]),
+        ("?dag_id=secret", ["manual__0"]),
+        ("?dag_id=open&sort=time", ["manual__0", "manual__1", "manual__2", "manual__3", "mapped", "mapped"]),
+        (
+            "?dag_id=open&sort=-k&q=ma",
+            ["mapped", "manual__2", "manual__0", "manual__3", "manual__1", "mapped"],
+        ),
+        ("?q=%25", []),
+        ("?since=2099-01-01", []),
+        ("?until=2026-03-13", []),
+    ],
+)
+def test_the_list_is_searched_filtered_and_sorted(server: Any, query: str, run_ids: list[str]) -> None:
+    page = Page(server.get(f"/{query}").text)
+
+    links = [attributes["href"] or "" for tag, attributes in page.elements if tag == "a"]
+    listed = [parse_qs(urlsplit(link).query)["run_id"][0] for link in links if "task_id=" in link]
+    if "%25" in query:
+        run_ids = [HOSTILE]
+    assert listed == run_ids
+
+
+@pytest.mark.parametrize(
+    "query", ["?page=0", "?page=-3", "?page=99", "?page=x", "?sort=nonsense", "?since=x"]
+)
+def test_a_list_asked_for_what_is_not_there_shows_what_is(server: Any, query: str) -> None:
+    response = server.get(f"/{query}")
+
+    assert response.status_code == 200
+    assert "manual__0" in response.text
+
+
+def test_the_list_shows_running_sweeps(server: Any) -> None:
+    assert "12 of 30" in server.get("/").text
+
+
+def test_the_page_of_a_dag_shows_trends_curves_and_drift(server: Any) -> None:
+    page = Page(server.get("/dag?dag_id=open&task_id=choose").text)
+
+    assert page.figures["trends"]["data"][0]["y"] == [8, 7, 8, 7]
+    assert len(page.figures["curves"]["data"]) == 2 * 3
+    assert page.figures["drift"]["data"][0]["type"] == "heatmap"
+
+
+def test_the_runs_to_compare_stand_in_the_address(server: Any) -> None:
+    address = "/dag?dag_id=open&task_id=choose&curves=manual__0&before=manual__0&after=manual__2"
+    page = Page(server.get(address).text)
+
+    assert [trace["name"] for trace in page.figures["curves"]["data"]] == ["\u2068manual__0\u2069"] * 2
+    assert {value for row in page.figures["drift"]["data"][0]["z"] for value in row} == {0.0}
+
+
+def test_hostile_names_stay_text_everywhere(server: Any) -> None:
+    name = quote(HOSTILE, safe="")
+    paths = [
+        f"/run?dag_id={name}&run_id={name}",
+        f"/dag?dag_id={name}",
+        f"/?q={name}",
+        f"/run?dag_id={name}&run_id=nope-{name}",
+        f"/run/charts.html?dag_id={name}&run_id={name}",
+    ]
+    for path in paths:
+        response = server.get(path)
+        body = response.text.split("plotly.js v")[0]
+        assert response.status_code in (200, 404)
+        assert "<script>alert" not in body, path
+        assert HOSTILE in html.unescape(body) or "charts" in path
+
+
+def test_a_download_of_hostile_names_has_a_plain_file_name(server: Any) -> None:
+    name = quote(HOSTILE, safe="")
+    response = server.get(f"/run/sweep.csv?dag_id={name}&run_id={name}")
+
+    assert re.fullmatch(r'attachment; filename="[A-Za-z0-9_.-]+"', response.headers["Content-Disposition"])
+
+
+def test_pages_hold_no_inline_script_and_no_inline_style(server: Any) -> None:
+    for path in (run("manual__0"), run("running"), "/", "/dag?dag_id=open"):
+        for tag, attributes in Page(server.get(path).text).elements:
+            assert tag != "style"
+            assert "style" not in attributes
+            assert not any(name.startswith("on") for name in attributes)
+            assert tag != "script" or "src" in attributes or attributes.get("type") == "application/json"
+
+
+def test_headers_come_once(server: Any) -> None:
+    for name in HEADERS:
+        assert len(server.get("/").headers.get_list(name)) == 1
