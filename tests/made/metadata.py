@@ -38,7 +38,7 @@ def add_run(
     run_id: str,
     *,
     state: DagRunState = DagRunState.SUCCESS,
-    tasks: Mapping[tuple[str, int], str] | None = None,
+    tasks: Mapping[tuple[str, int], str | None] | None = None,
     number: int = 0,
     conf: dict[str, Any] | None = None,
 ) -> DagRun:

@@ -31,8 +31,10 @@ WITHOUT_DATA = "/static/<asked>/<name>"
 
 def flask_app(server: Any) -> Flask:
     """Return the Flask app inside Airflow's app."""
-    routes = server.client.app.routes
-    return next(route for route in routes if isinstance(route, Mount) and route.path == "/pluginsv2").app.app
+    mounts: dict[str, Any] = {
+        route.path: route for route in server.client.app.routes if isinstance(route, Mount)
+    }
+    return mounts["/pluginsv2"].app.app
 
 
 def test_every_route_of_the_app_refuses_without_a_token(server: Any) -> None:
@@ -43,7 +45,7 @@ def test_every_route_of_the_app_refuses_without_a_token(server: Any) -> None:
         path = rule.rule.removeprefix("/segmentation")
         if path == WITHOUT_DATA:
             continue
-        for method in rule.methods:
+        for method in rule.methods or ():
             server.client.cookies.clear()
             for address in (path, ROUTES[path]):
                 response = server.client.request(method, BASE + address, follow_redirects=False)

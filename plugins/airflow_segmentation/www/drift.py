@@ -67,9 +67,8 @@ class Changes:
             )
         if moves:
             _, shift, feature, name = max(moves)
-            sentences.append(
-                f"The centre of segment {name} moved most, by {shift:+.1%} of the range of {figures.isolated(feature[:60])}."
-            )
+            feature = figures.isolated(feature[:60])
+            sentences.append(f"The centre of segment {name} moved most: {shift:+.1%} of {feature}'s range.")
         return " ".join(sentences) or "No segment of one run can be matched with one of the other."
 
 

@@ -1,8 +1,8 @@
 """The charts: pure functions from a report to a Plotly figure.
 
 A figure is a plain dict: Plotly's own classes check what the tests check, and cost 0.4 s on first use.
-Colours of text, grid and background are absent; the browser takes them from the style sheet, which follows the
-colour mode.
+Colours of text, grid and background are absent; the browser takes them from the style sheet, which follows
+the colour mode.
 """
 
 from __future__ import annotations

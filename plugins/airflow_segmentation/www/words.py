@@ -119,24 +119,19 @@ def sizes(report: Report, k: int) -> str:
 
 def centres(report: Report, k: int, z: Sequence[Sequence[float]]) -> str:
     """Return what the heat map of centres shows: where the segments differ most from the rest."""
-    extremes = sorted(
-        (
-            (value, feature.name, segment)
-            for feature, row in zip(report.features, z, strict=True)
-            for segment, value in enumerate(row)
-        ),
-        key=lambda item: -abs(item[0]),
-    )[:2]
+    cells = [
+        (value, feature.name, segment)
+        for feature, row in zip(report.features, z, strict=True)
+        for segment, value in enumerate(row)
+    ]
+    extremes = sorted(cells, key=lambda cell: -abs(cell[0]))[:2]
     if k < 2 or not extremes or not extremes[0][0]:
         return "No segment differs from the others."
-    return (
-        "Most unlike the rest: "
-        + "; ".join(
-            f"segment {segment}, {'high' if value > 0 else 'low'} in {isolated(name[:60])} ({value:+.1f} std. dev.)"
-            for value, name, segment in extremes
-        )
-        + "."
+    phrases = (
+        f"segment {segment}, {value:+.1f} standard deviations in {isolated(name[:60])}"
+        for value, name, segment in extremes
     )
+    return f"Most unlike the rest: {'; '.join(phrases)}."
 
 
 def progress(progress: Progress) -> str:

@@ -1,0 +1,110 @@
+"""What Airflow registers: from the entry point, the plugins folder, or both, and below a base path."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def in_airflow(script: str, **environment: str) -> Any:
+    """Return what a script prints as JSON, in a Python of its own: Airflow reads plugins once per process."""
+    result = subprocess.run(
+        [sys.executable, "-c", f"import json\n{script}"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+LOADED = """
+from airflow import plugins_manager
+plugins, errors = plugins_manager._get_plugins()
+print(json.dumps([[str(plugin.source) for plugin in plugins if plugin.name == "segmentation"], errors]))
+"""
+
+
+def test_the_plugins_folder_registers_the_plugin_once() -> None:
+    sources, errors = in_airflow(LOADED)
+
+    assert len(sources) == 1
+    assert errors == {}
+
+
+def test_installed_and_in_the_plugins_folder_it_is_registered_once_by_its_entry_point(tmp_path: Path) -> None:
+    info = tmp_path / "airflow_segmentation-9.dist-info"
+    info.mkdir()
+    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: airflow-segmentation\nVersion: 9\n")
+    info.joinpath("entry_points.txt").write_text(
+        "[airflow.plugins]\nsegmentation = airflow_segmentation.plugin:SegmentationPlugin\n"
+    )
+
+    sources, errors = in_airflow(LOADED, PYTHONPATH=str(tmp_path))
+
+    assert [source.split(":")[0] for source in sources] == ["airflow-segmentation==9"]
+    assert errors == {}
+
+
+def test_the_package_is_not_loaded_file_by_file() -> None:
+    script = """
+import sys
+from airflow import plugins_manager
+plugins_manager.ensure_plugins_loaded()
+print(json.dumps([name for name in ("plugin", "links", "report", "storage") if name in sys.modules]))
+"""
+    assert in_airflow(script) == []
+
+
+def test_a_process_that_serves_no_page_imports_no_web_framework() -> None:
+    script = """
+import sys
+from airflow import plugins_manager
+plugins_manager.ensure_plugins_loaded()
+plugins_manager.get_operator_extra_links()
+print(json.dumps(sorted({"flask", "flask_appbuilder", "plotly", "pandas", "sklearn"} & sys.modules.keys())))
+"""
+    assert in_airflow(script) == []
+
+
+TABS = """
+from airflow import plugins_manager
+views, _ = plugins_manager._get_ui_plugins()
+print(json.dumps({view["destination"]: view for view in views}))
+"""
+
+
+def test_there_is_a_tab_on_runs_and_dags_and_an_entry_on_the_rail() -> None:
+    tabs = in_airflow(TABS)
+
+    assert tabs.keys() == {"dag_run", "dag", "nav"}
+    assert {tab["name"] for tab in tabs.values()} == {"Segmentation"}
+    assert tabs["dag_run"]["url_route"] == "segmentation"
+    assert tabs["dag_run"]["href"] == "/pluginsv2/segmentation/run?dag_id={DAG_ID}&run_id={RUN_ID}"
+    assert tabs["dag"]["href"] == "/pluginsv2/segmentation/dag?dag_id={DAG_ID}"
+    assert tabs["nav"]["nav_top_level"] is True
+
+
+def test_below_a_base_path_the_tabs_lead_below_it() -> None:
+    tabs = in_airflow(TABS, AIRFLOW__API__BASE_URL="https://example.com/team/airflow/")
+
+    assert {tab["href"].split("?")[0] for tab in tabs.values()} == {
+        "/team/airflow/pluginsv2/segmentation/run",
+        "/team/airflow/pluginsv2/segmentation/dag",
+        "/team/airflow/pluginsv2/segmentation/",
+    }
+
+
+def test_there_is_no_entry_in_the_menu_of_legacy_views() -> None:
+    script = """
+from airflow import plugins_manager
+print(json.dumps(["name" in view for view in plugins_manager.get_flask_plugins()[1]]))
+"""
+    assert in_airflow(script) == [False]

@@ -1,0 +1,86 @@
+"""The drift between two runs: which segment became which, and what moved."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from airflow_segmentation.report import CurvePoint, Feature, Report
+from airflow_segmentation.www import drift, words
+
+
+def report(*segments: tuple[int, float, float], names: tuple[str, str] = ("a", "b")) -> Report:
+    """Return a report whose chosen segments have these sizes and centres."""
+    k = len(segments)
+    point = CurvePoint(
+        k=k,
+        sse=1.0,
+        explained=0.5,
+        sizes=tuple(size for size, *_ in segments),
+        centers=tuple(tuple(centre) for _, *centre in segments),
+    )
+    return Report(
+        k=k,
+        method="kneedle",
+        decided_by="kneedle",
+        sensitivity=1.0,
+        k_min=k,
+        k_max=k,
+        random_state=None,
+        features=tuple(Feature(name, 0.0, 10.0) for name in names),
+        rows=sum(size for size, *_ in segments),
+        curve=(point,),
+    )
+
+
+def test_nothing_moves_between_a_run_and_itself() -> None:
+    same = report((60, 1, 1), (40, 9, 9))
+    changes = drift.between(same, same)
+
+    assert [match.name for match in changes.matches] == ["0", "1"]
+    assert {shift for match in changes.matches for shift in match.shifts or ()} == {0.0}
+
+
+def test_segments_are_matched_by_their_centres_not_by_their_numbers() -> None:
+    changes = drift.between(report((60, 1, 1), (40, 9, 9)), report((70, 9, 8), (30, 1, 1)))
+
+    assert [(match.before, match.after) for match in changes.matches] == [(0, 1), (1, 0)]
+    assert changes.matches[1].shifts == pytest.approx((0.0, -0.1))
+    assert changes.matches[0].share_before == pytest.approx(0.6)
+    assert changes.matches[0].share_after == pytest.approx(0.3)
+
+
+def test_a_segment_without_a_match_is_new_or_gone() -> None:
+    two, three = report((60, 1, 1), (40, 9, 9)), report((50, 1, 1), (30, 9, 9), (20, 5, 5))
+
+    assert drift.between(two, three).matches[-1].name == "new → 2"
+    assert drift.between(three, two).matches[-1].name == "2 → gone"
+
+
+def test_only_features_that_both_runs_have_are_compared() -> None:
+    changes = drift.between(report((1, 1, 2)), report((1, 5, 2), names=("c", "b")))
+
+    assert changes.features == ("b",)
+    assert changes.matches[0].shifts == (0.0,)
+
+
+def test_runs_that_share_nothing_have_no_figure_and_say_so() -> None:
+    changes = drift.between(report((1, 1, 2)), report((1, 5, 2), names=("c", "d")))
+
+    assert changes.figure is None
+    assert words.drift_table(changes).rows
+
+
+def test_a_report_without_centres_is_compared_by_nothing() -> None:
+    full = report((60, 1, 1))
+    bare = dataclasses.replace(full, curve=(dataclasses.replace(full.curve[0], centers=None),))
+
+    assert drift.between(full, bare).matches[0].after is None
+    assert "No segment" in drift.between(bare, bare).summary
+
+
+def test_the_summary_names_the_largest_changes() -> None:
+    changes = drift.between(report((60, 1, 1), (40, 9, 9)), report((90, 1, 4), (10, 9, 9)))
+
+    assert "from 60.0% to 90.0%" in changes.summary
+    assert "moved most: +30.0%" in changes.summary
