@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-GRACE = 5.0
+GRACE = 3.0
 """Seconds that a command has to end by itself. An API server with an open browser never would."""
 POLL = 0.1
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -56,10 +56,8 @@ def end_all(processes: list[subprocess.Popen[bytes]]) -> None:
         signal.signal(number, signal.SIG_IGN)
     send(signal.SIGTERM, [process.pid for process in processes if process.poll() is None])
     deadline = time.monotonic() + GRACE
-    while session_members() and time.monotonic() < deadline:
+    while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
         time.sleep(POLL)
-        for process in processes:
-            process.poll()
     while members := session_members():
         send(signal.SIGKILL, members)
         time.sleep(POLL)

@@ -116,6 +116,8 @@ class Airflow:
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__WORKERS": "1",
             "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            # Seconds between looks of a worker whether its task's process has ended, otherwise five.
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__SEGMENTATION__STORAGE_PATH": str(self.home / "segmentation"),
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             **self.settings,
@@ -313,8 +315,9 @@ class Airflow:
         )
 
     def _answers(self) -> bool:
-        with contextlib.suppress(AirflowError):
-            return bool(self.request("GET", "/version"))
+        """Whether the API server answers tasks too: it builds their API, for seconds, on the first call."""
+        with contextlib.suppress(OSError), self._opener.open(f"{self.url}/execution/health", timeout=60):
+            return True
         return False
 
     def _until(self, condition: Callable[[], T], problem: str, timeout: float = TIMEOUT) -> T:
