@@ -10,6 +10,9 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 pyth
 ENVIRONMENT = @"$(or $(PYTHON),$(error No Python found; install Python 3.10, 3.11, 3.12 or 3.13))" scripts/environment.py
 PORT ?= 8080
 
+# Many container images set this. Without bytecode every process compiles all of Airflow again, four seconds each.
+unexport PYTHONDONTWRITEBYTECODE
+
 help:  ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="	" read -r name what; do \
 		printf 'make %-12s %s\n' "$$name" "$$what"; done
