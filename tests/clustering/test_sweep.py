@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
+from threadpoolctl import threadpool_limits
 
 RANGE_MAY_BE_CUT = pytest.mark.filterwarnings("ignore::airflow_segmentation.clustering.RangeCut")
 
@@ -27,17 +28,19 @@ def test_finds_true_clusters_and_their_number(centers):
     rows = blobs(centers)
     found = sweep_rows(rows, k_max=30)
 
-    true_sse = KMeans(centers, n_init=50, random_state=0).fit(rows).inertia_
+    with threadpool_limits(1):
+        true_sse = KMeans(centers, n_init=30, random_state=0).fit(rows).inertia_
     assert found.inertias[centers - 1] == pytest.approx(true_sse, rel=1e-9)
     assert found.sizes[centers - 1].tolist() == [100] * centers
     assert (found.inertias[:-1] / found.inertias[1:])[: centers + 5].argmax() == centers - 2
 
 
 def test_is_no_worse_than_scikit_learn_with_ten_starts():
-    rows = np.random.default_rng(0).lognormal(size=(1500, 3))
-    found = sweep_rows(rows, k_max=20)
+    rows = np.random.default_rng(0).lognormal(size=(1000, 3))
+    found = sweep_rows(rows, k_max=15)
 
-    peer = [KMeans(k, n_init=10, random_state=0).fit(rows).inertia_ for k in range(1, 21)]
+    with threadpool_limits(1):
+        peer = [KMeans(k, n_init=10, random_state=0).fit(rows).inertia_ for k in range(1, 16)]
     assert np.mean(found.inertias / peer) <= 1.0
     assert (found.inertias / peer).max() <= 1.02
 
@@ -101,12 +104,12 @@ def test_every_step_is_reported_and_the_last_is_the_whole():
     found = sweep_rows(np.random.default_rng(0).normal(size=(200, 2)), k_min=2, k_max=6, on_step=seen.append)
 
     assert [progress.done for progress in seen] == list(range(1, seen[-1].total + 1))
-    assert seen[0].k_values.tolist() == [2]
+    assert [progress.k_values.tolist() for progress in seen[:3]] == [[], [2], [2, 3]]
     assert seen[-1].k_values.tolist() == found.k_values.tolist()
     assert seen[-1].inertias == pytest.approx(found.inertias)
 
 
-@pytest.mark.parametrize("interrupted_after", range(1, 14))
+@pytest.mark.parametrize("interrupted_after", range(1, 9))
 def test_goes_on_from_saved_state_to_the_same_bits(interrupted_after):
     rows = np.random.default_rng(0).lognormal(size=(300, 3))
     states = []

@@ -21,8 +21,8 @@ class KMeansSweep(BaseEstimator):
     ----------
     k_min, k_max : int, default=1, 49
         Smallest and largest k. With fewer distinct rows than `k_max` the range ends there, with a warning.
-    n_init : int, default=2
-        Chains run, each with a seed of its own; for each k the best is taken.
+    n_init : int, default=8
+        Chains that look for starting centres, each with its own chance; for each k the best is taken.
     max_iter : int, default=100
         Most of Lloyd's iterations from one k to the next.
     tol : float, default=1e-4
@@ -30,7 +30,7 @@ class KMeansSweep(BaseEstimator):
     random_state : int, RandomState instance or None, default=None
         With an int, every fit gives the same bits, whatever `n_jobs`.
     n_jobs : int or None, default=None
-        Chains run at the same time; None is 1, -1 is one for each core.
+        Values of k fitted at the same time; None is 1, -1 is one for each core.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class KMeansSweep(BaseEstimator):
         k_min: int = 1,
         k_max: int = 49,
         *,
-        n_init: int = 2,
+        n_init: int = 8,
         max_iter: int = 100,
         tol: float = 1e-4,
         random_state: int | np.random.RandomState | None = None,

@@ -15,11 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from airflow_segmentation.clustering import chain
-from airflow_segmentation.clustering.chain import Fit, Points
-
-CANDIDATES = 32
-"""Points drawn for each new centre; more cost time and gain next to nothing."""
+from airflow_segmentation.clustering.chain import starts
+from airflow_segmentation.clustering.points import Floats, Points, Segments, lloyd, with_farthest
 
 
 class RangeCut(UserWarning):
@@ -64,7 +61,7 @@ def sweep_rows(
     *,
     k_min: int = 1,
     k_max: int = 49,
-    n_init: int = 2,
+    n_init: int = 8,
     max_iter: int = 100,
     tol: float = 1e-4,
     random_state: int = 0,
@@ -82,9 +79,9 @@ def sweep_rows(
     rows : ndarray of shape (n_rows, n_features), finite
     weights : ndarray of shape (n_rows,), none negative; None for 1 each
     n_init : int
-        Chains run, each from a seed of its own; for each k the best fit of all is taken.
+        Chains that look for starting centres, each with its own chance; for each k the best is taken.
     n_jobs : int or None
-        Chains run at the same time; None is 1, -1 is one for each core.
+        Values of k fitted at the same time; None is 1, -1 is one for each core.
     on_step : callable
         Called with a :class:`Progress` after each k, in this thread.
     state : mapping of str to ndarray
@@ -103,68 +100,41 @@ def sweep_rows(
             np.ones(len(rows)) if weights is None else np.asarray(weights, np.float64),
         )
         k_max = _possible(k_max, k_min, len(points))
-        chains = [
-            _Chain(points, k_max, (random_state, init), max_iter=max_iter, tol=tol) for init in range(n_init)
-        ]
-        done = 0
-        if state is not None:
-            done = int(state["done"])
-            for init, one in enumerate(chains):
-                one.restore({name: state[f"{name}_{init}"] for name in _Chain.STATE})
-        steps = list(_steps(k_max))
-        with _mapper(n_jobs, n_init) as at_once:
-            for step in range(done, len(steps)):
-                list(at_once(lambda one, k=steps[step]: one.advance(*k), chains))
+        fits = _restored(state) if state is not None else []
+        begin = starts(points, k_max, n_init, random_state)
+
+        def fitted(k: int) -> _Fit:
+            return _fitted(points, begin[min(k, len(begin)) - 1], k, tol, max_iter)
+
+        with _mapper(n_jobs) as mapped:
+            for fit in mapped(fitted, range(len(fits) + 1, k_max + 1)):
+                if fits and fit.segments.inertia > fits[-1].segments.inertia:
+                    # Each k started on its own, so a curve that rises is a start that failed.
+                    fit = _fitted(points, fits[-1].segments.centers, fit.k, tol, max_iter)
+                fits.append(fit)
                 if on_step is not None:
-                    on_step(_progress(step + 1, len(steps), k_min, chains))
-        return _finished(points, k_min, chains, weighted=weights is not None)
+                    on_step(_progress(fits, k_min, k_max))
+    return _finished(points, fits, k_min, weighted=weights is not None)
 
 
-class _Chain:
-    """One chain: the best fit so far for each k."""
+@dataclass(frozen=True)
+class _Fit:
+    segments: Segments
+    n_iter: int
+    seconds: float
 
-    STATE = ("centers", "inertia", "n_iter", "seconds")
-
-    def __init__(
-        self, points: Points, k_max: int, seed: tuple[int, int], *, max_iter: int, tol: float
-    ) -> None:
-        self.points, self.seed, self.max_iter, self.tol = points, seed, max_iter, tol
-        self.fits: dict[int, Fit] = {1: chain.single(points)}
-        self.seconds = np.zeros(k_max + 1)
-
-    def advance(self, start: int, end: int) -> None:
-        """Fit k = `end` from the fit for k = `start`, one more or one less, and keep the better fit."""
-        started = time.perf_counter()
-        if end > start:
-            rng = np.random.default_rng([*self.seed, end])
-            fit = chain.grown(self.points, self.fits[start], rng, CANDIDATES, self.tol, self.max_iter)
-        else:
-            fit = chain.shrunk(self.points, self.fits[start], self.tol, self.max_iter)
-        if end not in self.fits or fit.inertia < self.fits[end].inertia:
-            self.fits[end] = fit
-        self.seconds[end] += time.perf_counter() - started
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        fits = [self.fits[k] for k in sorted(self.fits)]
-        return {
-            "centers": np.vstack([fit.centers for fit in fits]),
-            "inertia": np.array([fit.inertia for fit in fits]),
-            "n_iter": np.array([fit.n_iter for fit in fits]),
-            "seconds": self.seconds,
-        }
-
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        ends = np.cumsum(np.arange(1, len(state["inertia"]) + 1))
-        centers = np.split(state["centers"], ends[:-1])
-        fits = zip(centers, state["inertia"].tolist(), state["n_iter"].tolist(), strict=True)
-        self.fits = {len(fit[0]): Fit(*fit) for fit in fits}
-        self.seconds = np.array(state["seconds"])
+    @property
+    def k(self) -> int:
+        return len(self.segments.sizes)
 
 
-def _steps(k_max: int) -> Iterator[tuple[int, int]]:
-    """Yield the steps of a chain, as pairs of the k it comes from and the k it goes to."""
-    yield from ((k, k + 1) for k in range(1, k_max))
-    yield from ((k, k - 1) for k in range(k_max, 2, -1))
+def _fitted(points: Points, centers: Floats, k: int, tol: float, max_iter: int) -> _Fit:
+    """Fit k segments from starting centres, of which there may be too few."""
+    started = time.perf_counter()
+    while len(centers) < k:
+        centers = with_farthest(points, centers)
+    segments, n_iter = lloyd(points, centers, tol, max_iter)
+    return _Fit(segments, n_iter, time.perf_counter() - started)
 
 
 def _possible(k_max: int, k_min: int, distinct: int) -> int:
@@ -183,48 +153,60 @@ def _possible(k_max: int, k_min: int, distinct: int) -> int:
 
 
 @contextmanager
-def _mapper(n_jobs: int | None, tasks: int) -> Iterator[Callable[..., Any]]:
-    """Give a `map` that runs up to `n_jobs` tasks at the same time."""
+def _mapper(n_jobs: int | None) -> Iterator[Callable[..., Any]]:
+    """Give a `map` that runs up to `n_jobs` calls at the same time, and returns their results in order."""
     jobs = 1 if n_jobs is None else n_jobs if n_jobs > 0 else (os.cpu_count() or 1) + 1 + n_jobs
-    if min(jobs, tasks) <= 1:
+    if jobs <= 1:
         yield map
         return
-    with ThreadPoolExecutor(min(jobs, tasks)) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         yield pool.map
 
 
-def _best(chains: list[_Chain], k: int) -> Fit:
-    return min((one.fits[k] for one in chains), key=lambda fit: fit.inertia)
+def _progress(fits: list[_Fit], k_min: int, k_max: int) -> Progress:
+    shown = fits[k_min - 1 :]
+    return Progress(
+        done=len(fits),
+        total=k_max,
+        k_values=np.array([fit.k for fit in shown], int),
+        inertias=np.array([fit.segments.inertia for fit in shown]),
+        state={
+            "segments": np.vstack(
+                [np.column_stack([one.centers, one.sizes, one.sse, one.spread]) for one in _segments(fits)]
+            ),
+            "n_iter": np.array([fit.n_iter for fit in fits]),
+            "seconds": np.array([fit.seconds for fit in fits]),
+        },
+    )
 
 
-def _progress(done: int, total: int, k_min: int, chains: list[_Chain]) -> Progress:
-    k_values = np.array([k for k in sorted(chains[0].fits) if k >= k_min], int)
-    state: dict[str, NDArray[Any]] = {"done": np.array(done)}
-    for init, one in enumerate(chains):
-        state |= {f"{name}_{init}": values for name, values in one.state().items()}
-    return Progress(done, total, k_values, np.array([_best(chains, k).inertia for k in k_values]), state)
+def _restored(state: Mapping[str, NDArray[Any]]) -> list[_Fit]:
+    n_iter, seconds = state["n_iter"].tolist(), state["seconds"].tolist()
+    ends = np.cumsum(np.arange(1, len(n_iter) + 1))
+    parts = np.split(state["segments"], ends[:-1])
+    segments = [Segments(part[:, :-3].copy(), *part[:, -3:].T.copy()) for part in parts]
+    return [_Fit(*fit) for fit in zip(segments, n_iter, seconds, strict=True)]
 
 
-def _finished(points: Points, k_min: int, chains: list[_Chain], *, weighted: bool) -> Sweep:
-    k_values = np.array([k for k in sorted(chains[0].fits) if k >= k_min])
-    fits = [_best(chains, k) for k in k_values]
-    inertias, centers, sizes = [], [], []
-    for fit in fits:
-        labels = chain.assign(points, fit.centers).labels
-        offsets = points.centred - fit.centers[labels]
-        inertias.append(points.weights @ np.einsum("ij,ij->i", offsets, offsets))
-        size = np.bincount(labels, points.weights, len(fit.centers))
+def _segments(fits: list[_Fit]) -> list[Segments]:
+    return [fit.segments for fit in fits]
+
+
+def _finished(points: Points, fits: list[_Fit], k_min: int, *, weighted: bool) -> Sweep:
+    shown = fits[k_min - 1 :]
+    centers, sizes = [], []
+    for one in _segments(shown):
         # Equal sizes stand in the order of their centres, so that labels do not hang on how they arose.
-        order = np.lexsort((*fit.centers.T[::-1], -size))
-        centers.append(fit.centers[order] + points.mean)
-        sizes.append(size[order] if weighted else size[order].astype(int))
+        order = np.lexsort((*one.centers.T[::-1], -one.sizes))
+        centers.append(one.centers[order] + points.mean)
+        sizes.append(one.sizes[order] if weighted else one.sizes[order].astype(int))
     return Sweep(
-        k_values=k_values,
+        k_values=np.array([fit.k for fit in shown]),
         # A curve of exact arithmetic never rises; of floating-point sums it may, by a rounding error.
-        inertias=np.minimum.accumulate(inertias),
+        inertias=np.minimum.accumulate([one.inertia for one in _segments(shown)]),
         cluster_centers=centers,
         sizes=sizes,
-        n_iter=np.array([fit.n_iter for fit in fits]),
-        fit_seconds=np.sum([one.seconds for one in chains], axis=0)[k_values],
+        n_iter=np.array([fit.n_iter for fit in shown]),
+        fit_seconds=np.array([fit.seconds for fit in shown]),
         total_inertia=points.total,
     )

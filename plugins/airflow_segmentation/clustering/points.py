@@ -1,0 +1,236 @@
+"""Weighted points, their segments, and Lloyd's iterations over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+BLOCK = 2048
+"""Rows whose distances to all centres are taken at once: 2,048 x 49 of them stay in a core's cache."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The centres for one k, and what their segments amount to."""
+
+    centers: Floats
+    sizes: Floats
+    """Weight of each segment."""
+    sse: Floats
+    """Weighted sum of squared distances to the centre in each segment."""
+    spread: Floats
+    """Weighted sum of distances to the centre in each segment."""
+
+    @property
+    def inertia(self) -> float:
+        """SSE over all segments."""
+        return float(self.sse.sum())
+
+
+class Points:
+    """Weighted rows in the shapes that distances and sums are taken from.
+
+    Equal rows are merged and rows are sorted. So the order of the rows does not change a bit of the result, a
+    weight of two is exactly a row that occurs twice, and the number of points is the largest k that there is.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+    weights : ndarray of shape (n_rows,), none negative; rows of weight 0 are left out
+    """
+
+    def __init__(self, rows: Floats, weights: Floats) -> None:
+        rows, self.weights = _distinct(rows, weights)
+        self.mean: Floats = self.weights @ rows / self.weights.sum()
+        self.centred: Floats = rows - self.mean
+        self.squares: Floats = np.einsum("ij,ij->i", self.centred, self.centred)
+        self.total = float(self.weights @ self.squares)
+        self.augmented = np.hstack([self.centred, np.ones((len(rows), 1))])
+        self.weighted = self.augmented * self.weights[:, None]
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+
+def lloyd(points: Points, centers: Floats, tol: float, max_iter: int) -> tuple[Segments, int]:
+    """Run Lloyd's iterations from `centers`, in the points' centred coordinates.
+
+    Returns the segments and the number of iterations; they end where one would lower the SSE by `tol` of it or
+    less. A centre without points starts again at the point that costs most. Distances are taken again only for
+    points whose label the moves of the centres may have changed, by the bounds of Hamerly, "Making k-means even
+    faster" (2010).
+    """
+    k = len(centers)
+    labels, nearest, second = _assigned(points, centers)
+    counts = np.bincount(labels, minlength=k)
+    if not counts.all():
+        empty = np.flatnonzero(counts == 0)
+        centers = centers.copy()
+        centers[empty] = points.centred[(points.weights * nearest).argsort()[::-1][: len(empty)]]
+        return lloyd(points, centers, tol, max_iter)
+    upper, lower = np.sqrt(nearest), np.sqrt(second)
+    sums = _sums(labels, points.weighted, k)
+    previous = np.inf
+    n_iter = 0
+    while n_iter < max_iter:
+        means = sums[:, :-1] / sums[:, -1:]
+        inertia = points.total - float(np.einsum("ij,ij->", sums[:, :-1], means))
+        if previous - inertia <= tol * max(inertia, 0.0):
+            break
+        previous = inertia
+        n_iter += 1
+        moves = np.sqrt(((means - centers) ** 2).sum(axis=1))
+        centers = means
+        upper += moves[labels]
+        lower -= _largest_other(moves)[labels]
+        doubtful = np.flatnonzero(upper > lower)
+        if not len(doubtful):
+            continue
+        found, nearest, second = _two_nearest(centers, points, doubtful)
+        upper[doubtful], lower[doubtful] = np.sqrt(nearest), np.sqrt(second)
+        changed = found != labels[doubtful]
+        movers, joined, left = doubtful[changed], found[changed], labels[doubtful[changed]]
+        labels[movers] = joined
+        counts += np.bincount(joined, minlength=k) - np.bincount(left, minlength=k)
+        if not counts.all():
+            return lloyd(points, centers, tol, max_iter)
+        sums += _sums(joined, points.weighted[movers], k) - _sums(left, points.weighted[movers], k)
+    return _measured(points, centers, labels), n_iter
+
+
+def with_farthest(points: Points, centers: Floats) -> Floats:
+    """Return the centres and, as one more, the point that costs most; the SSE can only fall."""
+    _, nearest, _ = _assigned(points, centers)
+    return np.vstack([centers, points.centred[[(points.weights * nearest).argmax()]]])
+
+
+def cells(points: Points, limit: int) -> tuple[Floats, Floats]:
+    """Return the weighted means of at most `limit` cells that part the points.
+
+    Cells of more than their share of the SSE are halved at their mean, across the feature in which they vary
+    most, until there are `limit` (Su and Dy, "In search of deterministic methods for initializing K-means",
+    2007). Means are in the points' centred coordinates.
+    """
+    labels = np.zeros(len(points), np.intp)
+    every = np.arange(len(points))
+    count = 1
+    while True:
+        sums = _sums(labels, points.weighted, count)
+        means = sums[:, :-1] / sums[:, -1:]
+        offsets = points.centred - means[labels]
+        scatter = _sums(labels, offsets**2 * points.weights[:, None], count)
+        beyond = offsets[every, scatter.argmax(axis=1)[labels]] > 0
+        # A cell of one point may seem to vary, by a rounding error; it has nothing to halve.
+        far, whole = np.bincount(labels, beyond, count), np.bincount(labels, minlength=count)
+        sse = np.where((far > 0) & (far < whole), scatter.sum(axis=1), 0.0)
+        worst = (-sse).argsort(kind="stable")[: limit - count]
+        halved = worst[sse[worst] > sse.sum() / limit]
+        if not len(halved):
+            return means, sums[:, -1]
+        halves = np.full(count, -1)
+        halves[halved] = count + np.arange(len(halved))
+        moved = beyond & (halves[labels] >= 0)
+        labels[moved] = halves[labels[moved]]
+        count += len(halved)
+
+
+def measure(rows: Floats, weights: Floats | None, centers: list[Floats]) -> list[Floats]:
+    """Return for each k the size, SSE and spread of each segment over `rows`, shape (k, 3).
+
+    This is exact, and takes time in proportion to rows times centres; the rows may be a part of all of them.
+    """
+    offset = centers[0].mean(axis=0)
+    shifted = [_product(each - offset) for each in centers]
+    amounts = [np.zeros((len(each), 3)) for each in centers]
+    for block in _blocks(len(rows)):
+        centred = rows[block] - offset
+        squares = np.einsum("ij,ij->i", centred, centred)
+        augmented = np.vstack([centred.T, np.ones(len(centred))])
+        for product, amount in zip(shifted, amounts, strict=True):
+            distances = product @ augmented
+            nearest = distances.min(axis=0)
+            own = distances == nearest
+            if np.count_nonzero(own) > len(nearest):  # a row between two centres belongs to the first
+                own = distances.argmin(axis=0) == np.arange(len(product))[:, None]
+            squared = np.maximum(nearest + squares, 0.0)
+            parts = np.column_stack([np.ones(len(squared)), squared, np.sqrt(squared)])
+            if weights is not None:
+                parts *= weights[block, None]
+            amount += own.astype(float) @ parts
+    return amounts
+
+
+def _measured(points: Points, centers: Floats, labels: Ints) -> Segments:
+    k = len(centers)
+    # Distances by subtraction: those by a matrix product lose digits where a segment is small and far off.
+    offsets = points.centred - centers[labels]
+    squared = np.einsum("ij,ij->i", offsets, offsets)
+    parts = np.column_stack([points.weights, points.weights * squared, points.weights * np.sqrt(squared)])
+    return Segments(centers, *_sums(labels, parts, k).T)
+
+
+def _distinct(rows: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    rows, weights = rows[weights > 0], weights[weights > 0]
+    order = np.lexsort(rows.T[::-1])
+    rows, weights = rows[order], weights[order]
+    first = np.ones(len(rows), bool)
+    first[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    return rows[first], np.add.reduceat(weights, np.flatnonzero(first))
+
+
+def _blocks(length: int) -> Iterator[slice]:
+    return (slice(start, start + BLOCK) for start in range(0, length, BLOCK))
+
+
+def _assigned(points: Points, centers: Floats) -> tuple[Ints, Floats, Floats]:
+    """Return what :func:`_two_nearest` returns, for all points."""
+    labels = np.empty(len(points), np.intp)
+    nearest, second = np.empty((2, len(points)))
+    for block in _blocks(len(points)):
+        labels[block], nearest[block], second[block] = _two_nearest(centers, points, block)
+    return labels, nearest, second
+
+
+def _product(centers: Floats) -> Floats:
+    """Return what times (x, 1) is |x - c|^2 - |x|^2 = |c|^2 - 2 x.c, for every centre."""
+    return np.hstack([-2.0 * centers, np.einsum("ij,ij->i", centers, centers)[:, None]])
+
+
+def _two_nearest(centers: Floats, points: Points, which: slice | Ints) -> tuple[Ints, Floats, Floats]:
+    """Return the nearest centre's index, and squared distances to the nearest and the second nearest.
+
+    The second is infinite where there is only one centre.
+    """
+    distances = _product(centers) @ points.augmented[which].T
+    nearest = distances.min(axis=0)
+    # An argmin over the first axis copies the matrix; looking for where the minimum lies is faster.
+    hits = np.flatnonzero(distances == nearest)
+    labels = np.empty(len(nearest), np.intp)
+    centre, point = np.divmod(hits, len(nearest))
+    labels[point] = centre
+    distances[labels, np.arange(len(nearest))] = np.inf
+    second = distances.min(axis=0)
+    squares = points.squares[which]
+    return labels, np.maximum(nearest + squares, 0.0), np.maximum(second + squares, 0.0)
+
+
+def _sums(labels: Ints, values: Any, k: int) -> Floats:
+    """Return the sums of rows of values by label, shape (k, n_columns)."""
+    columns = values.shape[1]
+    places = (labels * columns)[:, None] + np.arange(columns)
+    return np.bincount(places.ravel(), values.ravel(), k * columns).astype(float).reshape(k, columns)
+
+
+def _largest_other(moves: Floats) -> Floats:
+    """Return for each centre how far the farthest moved of the others has moved."""
+    farthest = int(moves.argmax())
+    largest = np.full(len(moves), moves[farthest])
+    largest[farthest] = np.delete(moves, farthest).max(initial=0.0)
+    return largest
