@@ -1,0 +1,46 @@
+"""A whole Airflow, started as `make demo` starts it, and a browser to look at it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import browser as browser
+from local_airflow import Airflow, free_port
+from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).resolve().parents[2]
+DAG_ID = "customer_segmentation"
+
+
+@pytest.fixture(scope="session")
+def airflow(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    """Airflow serving the plugin and a copy of the Dag with its data, so that the checkout's model stays.
+
+    It is not started where there is no browser.
+    """
+    project = tmp_path_factory.mktemp("project")
+    for folder in ("dags", "data"):
+        shutil.copytree(ROOT / folder, project / folder)
+    with Airflow(project / "home", free_port(), dags=project / "dags", plugins=ROOT / "plugins") as airflow:
+        airflow.wait_for_dag(DAG_ID)
+        yield airflow
+
+
+@pytest.fixture(scope="session")
+def run_id(airflow: Airflow) -> str:
+    """A finished run of the example Dag, triggered through the REST API."""
+    run_id = airflow.trigger(DAG_ID, {})
+    states = {task["task_id"]: task["state"] for task in airflow.follow(DAG_ID, run_id)}
+    assert states == dict.fromkeys(["load", "scale", "sweep", "choose", "assign"], "success")
+    return run_id
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A window of its own, 1500 pixels wide."""
+    context = browser.new_context(viewport={"width": 1500, "height": 1000})
+    yield context.new_page()
+    context.close()
