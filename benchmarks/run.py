@@ -66,9 +66,7 @@ def main() -> int:
             ]
     ours, empty = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(one / other for one, other in pairs)
-    print(
-        f"customer_segmentation {ours:.1f} s, five empty tasks {empty:.1f} s: {ratio:.2f} times (at most {LIMIT})"
-    )
+    print(f"customer_segmentation {ours:.1f} s, five empty tasks {empty:.1f} s: {ratio:.2f} times")
     return int(ratio > LIMIT)
 
 

@@ -26,11 +26,13 @@ MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 
 
 def chromium_path() -> str:
-    """Return the path of the system's Chromium; skip the test, or fail it with REQUIRE_BROWSER=1, if there is none."""
+    """Return the system's Chromium; without one skip the test, or fail it with REQUIRE_BROWSER=1."""
     for name in (os.environ.get("CHROMIUM", ""), *NAMES, MACOS):
         if path := shutil.which(name):
             return path
-    missing = "No Chromium: install it (apt-get install chromium, brew install --cask chromium) or set CHROMIUM=path"
+    missing = (
+        "No Chromium: apt-get install chromium, brew install --cask chromium, or set CHROMIUM to its path"
+    )
     if os.environ.get("REQUIRE_BROWSER") == "1":
         pytest.fail(missing)
     pytest.skip(missing)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def dag(metadata_database):
 def test_composes_the_five_operators_in_a_line(dag):
     line = ["load", "scale", "sweep", "choose", "assign"]
     assert [task.task_id for task in dag.topological_sort()] == line
-    for before, after in zip(line, line[1:], strict=False):
+    for before, after in pairwise(line):
         assert after in dag.get_task(before).downstream_task_ids
 
 

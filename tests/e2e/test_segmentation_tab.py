@@ -1,4 +1,4 @@
-"""What a person does: trigger the Dag, open the run's Segmentation tab inside Airflow, read k off the chart."""
+"""What a person does: trigger the Dag, open the run's Segmentation tab in Airflow, read k off the chart."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import pytest
 from airflow_segmentation.report import REPORT_KEY, Report
-from local_airflow import Airflow
+from local_airflow import Airflow, AirflowError
 from playwright.sync_api import Page, expect
 
 DAG_ID = "customer_segmentation"
@@ -75,7 +75,5 @@ def test_a_given_k_is_taken_and_marked(airflow: Airflow, page: Page):
     ],
 )
 def test_a_param_out_of_its_rules_is_refused_when_triggered(airflow: Airflow, conf: dict[str, object]):
-    from local_airflow import AirflowError
-
-    with pytest.raises(AirflowError, match="400|422"):
+    with pytest.raises(AirflowError, match=r"400|422"):
         airflow.trigger(DAG_ID, conf)
