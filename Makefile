@@ -34,10 +34,14 @@ bench:  ## Run the benchmarks and print their table
 	$(ENVIRONMENT) bench
 	@.venv/bin/python benchmarks/sweep.py
 
+# The last cryptography with wheels for Intel Macs, where a newer one would need Rust to build.
+INTEL_MAC = cryptography<46; sys_platform == "darwin" and platform_machine == "x86_64"
+
 constraints:  ## Pin the newest versions that setup.cfg allows, for every Python and platform
 	$(ENVIRONMENT) test
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip compile pyproject.toml --all-extras --upgrade --quiet \
+	@echo '$(INTEL_MAC)' | PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip compile pyproject.toml --all-extras --upgrade --quiet \
 		--universal --python-version 3.10 --no-emit-index-url --no-emit-find-links --no-annotate \
+		--constraint /dev/stdin \
 		--custom-compile-command "make constraints" --output-file constraints.txt
 	@rm -rf plugins/*.egg-info
 
