@@ -35,13 +35,13 @@ bench:  ## Run the benchmarks and print their table
 	@.venv/bin/python benchmarks/sweep.py
 
 # The last cryptography with wheels for Intel Macs, where a newer one would need Rust to build.
-INTEL_MAC = cryptography<46; sys_platform == "darwin" and platform_machine == "x86_64"
+INTEL_MAC = 'cryptography<46; sys_platform == "darwin" and platform_machine == "x86_64"' \
+	'cryptography>=46; sys_platform != "darwin" or platform_machine != "x86_64"'
 
 constraints:  ## Pin the newest versions that setup.cfg allows, for every Python and platform
 	$(ENVIRONMENT) test
-	@echo '$(INTEL_MAC)' | PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip compile pyproject.toml --all-extras --upgrade --quiet \
-		--universal --python-version 3.10 --no-emit-index-url --no-emit-find-links --no-annotate \
-		--constraint /dev/stdin \
+	@printf '%s\n' $(INTEL_MAC) | PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip compile pyproject.toml \
+		--all-extras --upgrade --quiet --constraint /dev/stdin --universal --python-version 3.10 --no-emit-index-url --no-emit-find-links --no-annotate \
 		--custom-compile-command "make constraints" --output-file constraints.txt
 	@rm -rf plugins/*.egg-info
 
