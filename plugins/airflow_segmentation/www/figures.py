@@ -366,8 +366,6 @@ def trends(reports: Sequence[Listed]) -> Figure:
     for number, (attribute, title, line, domain) in enumerate(panels, start=1):
         suffix = "" if number == 1 else str(number)
         layout[f"yaxis{suffix}"] = {"title": {"text": title}, "domain": domain, "nticks": 5}
-        if attribute == "k":
-            layout["yaxis"]["tickformat"] = "d"
         traces.append(
             {
                 "type": "scatter",
@@ -381,6 +379,9 @@ def trends(reports: Sequence[Listed]) -> Figure:
                 "marker": {"size": 7},
             }
         )
+    chosen = [row.summary.k for row in reports if row.summary]
+    if chosen and max(chosen) - min(chosen) <= 6:
+        layout["yaxis"]["dtick"] = 1  # or half a k would have a line of its own
     return {"data": traces, "layout": layout}
 
 

@@ -115,7 +115,6 @@ class ListPage:
 SORTS: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "time": DagRun.run_after,
     "dag": DagRun.dag_id,
-    "run": DagRun.run_id,
     "k": XComModel.value["k"].as_integer(),
     "sse": XComModel.value["sse"].as_float(),
     "explained": XComModel.value["explained"].as_float(),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_segmentation.report import Progress, Report
-from airflow_segmentation.www.figures import AXES, METHOD_NAMES, isolated, point_at, short
+from airflow_segmentation.www.figures import AXES, METHOD_NAMES, assign, isolated, point_at, short
 
 if TYPE_CHECKING:
     from airflow_segmentation.www.drift import Changes
@@ -117,6 +117,46 @@ def sizes(report: Report, k: int) -> str:
     )
 
 
+def sizes_table(report: Report, k: int) -> Table | None:
+    """Return the rows and the share of each segment at k."""
+    counts = point_at(report, k).sizes
+    if counts is None:
+        return None
+    total = sum(counts) or 1
+    return Table(
+        ("Segment", "Rows", "Share"),
+        tuple((str(segment), f"{count:,}", percent(count / total)) for segment, count in enumerate(counts)),
+    )
+
+
+def centres_table(report: Report, k: int) -> Table | None:
+    """Return the centre of each segment at k in original units, a row for each feature."""
+    centers = point_at(report, k).centers
+    if centers is None:
+        return None
+    return Table(
+        ("Feature", *(f"Segment {segment}" for segment in range(len(centers)))),
+        tuple(
+            (feature.name, *(short(centre[column]) for centre in centers))
+            for column, feature in enumerate(report.features)
+        ),
+    )
+
+
+def sample_table(report: Report, k: int, x: int, y: int) -> Table | None:
+    """Return the rows of the sample: the two features that are drawn, and the segment at k."""
+    point = point_at(report, k)
+    if not report.sample or point.centers is None:
+        return None
+    return Table(
+        ("Row", report.features[x].name, report.features[y].name, "Segment"),
+        tuple(
+            (str(number), short(row[x]), short(row[y]), str(segment))
+            for number, (row, segment) in enumerate(zip(report.sample, assign(report, point), strict=True), 1)
+        ),
+    )
+
+
 def centres(report: Report, k: int, z: Sequence[Sequence[float]]) -> str:
     """Return what the heat map of centres shows: where the segments differ most from the rest."""
     cells = [
@@ -145,6 +185,22 @@ def growing(progress: Progress) -> str:
         return "No k has been fitted yet."
     k, sse = progress.curve[-1]
     return f"So far SSE has fallen to {short(sse)} at k = {k:g}."
+
+
+def growing_table(progress: Progress) -> Table:
+    """Return the curve of a sweep under way."""
+    return Table(("k", "SSE"), tuple((f"{k:g}", short(sse)) for k, sse in progress.curve))
+
+
+def curves_table(reports: Sequence[Listed]) -> Table:
+    """Return SSE at each k, a column for each run."""
+    curves = [{pair[0]: pair[1] for pair in row.summary.curve} for row in reports if row.summary]
+    return Table(
+        ("k", *(row.run.run_id for row in reports if row.summary)),
+        tuple(
+            (f"{k:g}", *(optional(curve.get(k)) for curve in curves)) for k in sorted(set().union(*curves))
+        ),
+    )
 
 
 def trends(reports: Sequence[Listed]) -> str:

@@ -63,8 +63,12 @@
     if (at >= 0) Plotly.restyle(plot, { x: [[k]], y: [[curve.y[at]]] }, [ring]);
   }
 
-  function drawAll() {
-    document.querySelectorAll(".chart").forEach(draw);
+  /** Draw one chart after the other, the first at once, and let the browser show each before the next. */
+  async function drawAll() {
+    for (const chart of document.querySelectorAll(".chart")) {
+      draw(chart);
+      await new Promise((resolve) => setTimeout(resolve));
+    }
   }
 
   document.addEventListener("colourmode", drawAll);

@@ -105,13 +105,16 @@
   }
 
   async function write(text) {
-    if (navigator.clipboard) return navigator.clipboard.writeText(text);
-    const field = document.createElement("textarea"); // over plain HTTP there is no clipboard
-    field.value = text;
-    document.body.append(field);
-    field.select();
-    document.execCommand("copy");
-    field.remove();
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const field = document.createElement("textarea"); // over plain HTTP there is no clipboard
+      field.value = text;
+      document.body.append(field);
+      field.select();
+      document.execCommand("copy");
+      field.remove();
+    }
   }
 
   /** Follow a link in the Airflow UI around this page: the frame itself may not leave. */

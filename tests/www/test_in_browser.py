@@ -1,0 +1,415 @@
+"""The page in a real Chromium: by mouse and by keyboard, light and dark, seen and unseen."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+from urllib.request import urlopen
+
+import pytest
+from airflow.models.dagrun import DagRun
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+from axe_playwright_python.sync_playwright import Axe
+from browser import browser as browser
+from made.metadata import add_run, push_progress, push_report
+from made.reports import make_progress, make_report
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import delete, update
+
+HOSTILE = "<script>alert(1)</script>\"'&+:~/%{x}\u202e" + "n" * 160
+SERVE = """
+import sys, uvicorn
+from airflow.api_fastapi.app import create_app
+uvicorn.run(create_app(apps="core"), host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+"""
+RUN = "run?dag_id=open&run_id="
+STATES = {
+    "report": RUN + "manual__0",
+    "another k, second axis, log": RUN + "manual__0&k=3&axis=silhouette&log=1",
+    "older report": RUN + "older",
+    "mapped": RUN + "mapped&task_id=choose&map_index=1",
+    "running": RUN + "running",
+    "failed": RUN + "failed",
+    "without a report": RUN + "without",
+    "broken": RUN + "broken",
+    "unknown run": RUN + "nope",
+    "list": "",
+    "empty list": "?q=there-is-none",
+    "dag": "dag?dag_id=open&task_id=choose",
+    "dag without reports": "dag?dag_id=empty",
+    "hostile": f"run?dag_id={quote(HOSTILE, safe='')}&run_id={quote(HOSTILE, safe='')}",
+}
+"""Every state of the page, and where it is."""
+
+
+@pytest.fixture(scope="module")
+def url(browser: Browser, filled: None) -> Iterator[str]:
+    """The address of the page, served by Airflow's app in a process of its own, where no login is needed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(port)],
+        env=os.environ | {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}/pluginsv2/segmentation/"
+    deadline = time.monotonic() + 60
+    try:
+        while True:
+            try:
+                urlopen(address).close()
+                break
+            except OSError:
+                assert process.poll() is None, "the server ended"
+                assert time.monotonic() < deadline, "the server did not start"
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A window in which nothing may go wrong unseen: an exception or a refused script fails the test."""
+    context = browser.new_context(
+        viewport={"width": 1500, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: wrong.append(dialog.message))
+    page.on("console", lambda message: wrong.append(message.text) if "script-src" in message.text else None)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def shown(page: Page, address: str) -> Page:
+    """Open an address and wait until every chart on it is drawn."""
+    page.goto(address)
+    expect(page.locator(".plot:not(:has(.main-svg))")).to_have_count(0)
+    return page
+
+
+def serious(page: Page) -> list[str]:
+    """Return the serious and critical violations that axe-core finds."""
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{violation['id']}: {[node['html'][:120] for node in violation['nodes']][:3]}"
+        for violation in violations
+        if violation["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing_serious_and_nothing_scrolls_sideways(url: str, page: Page, state: str) -> None:
+    page.set_viewport_size({"width": 900, "height": 900})
+    shown(page, url + STATES[state])
+
+    for mode in ("light", "dark"):
+        page.emulate_media(color_scheme=mode)
+        expect(page.locator("html")).to_have_attribute("data-mode", mode)
+        assert serious(page) == [], mode
+    assert page.evaluate("document.documentElement.scrollWidth") <= 900
+
+
+@pytest.mark.parametrize("state", ["report", "dag", "running"])
+def test_every_chart_has_a_summary_and_a_table(url: str, page: Page, state: str) -> None:
+    shown(page, url + STATES[state])
+
+    for chart in page.locator("figure.chart").all():
+        assert len(chart.locator("figcaption").inner_text()) > 20
+        chart.get_by_text("Show as a table").click()
+        expect(chart.locator("table tbody tr").first).to_be_visible()
+
+
+def test_the_view_follows_the_arrow_keys_without_a_reload(url: str, page: Page) -> None:
+    shown(page, url + STATES["report"])
+    page.evaluate("window.same = true")
+    report = make_report(seed=0, k=8)
+
+    page.locator("#k-slider").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+
+    expect(page.locator("#elbow")).to_have_attribute("data-k", "10")
+    expect(page.locator("#elbow")).to_have_attribute("data-chosen-k", "8")
+    expect(page.locator("#k")).to_have_value("10")
+    expect(page.locator("#segments-title")).to_have_text("Segments at k = 10")
+    expect(page.locator("#segments tbody tr")).to_have_count(10)
+    expect(page.locator("#announcement")).to_contain_text("k = 10: SSE")
+    expect(page.locator("#k-slider")).to_be_focused()
+    sizes = page.evaluate("document.querySelector('#sizes-plot').data[0].y")
+    assert sizes == list(report.curve[9].sizes or ())
+    assert page.evaluate("window.same")
+    assert "k=10" in page.url
+
+
+def test_the_view_follows_a_typed_number(url: str, page: Page) -> None:
+    shown(page, url + STATES["report"])
+
+    page.locator("#k").fill("4")
+
+    expect(page.locator("#elbow")).to_have_attribute("data-k", "4")
+    expect(page.locator("#k-slider")).to_have_value("4")
+    expect(page.locator("#k")).to_be_focused()
+    page.locator("#k").fill("400")
+    expect(page.locator("#elbow")).to_have_attribute("data-k", "4")
+
+
+def test_the_view_follows_a_click_on_the_curve_and_the_arrow_keys_go_on_from_there(
+    url: str, page: Page
+) -> None:
+    shown(page, url + STATES["report"])
+
+    page.locator("#elbow .scatterlayer .trace").first.locator(".point").nth(4).hover(force=True)
+    page.mouse.down()
+    page.mouse.up()
+    expect(page.locator("#elbow")).to_have_attribute("data-k", "5")
+    page.keyboard.press("ArrowLeft")
+
+    expect(page.locator("#elbow")).to_have_attribute("data-k", "4")
+
+
+def test_a_method_is_looked_at_by_its_link(url: str, page: Page) -> None:
+    shown(page, url + STATES["report"])
+
+    page.locator("#methods").get_by_role("link", name="k = 3").press("Enter")
+
+    expect(page.locator("#elbow")).to_have_attribute("data-k", "3")
+    expect(page.locator("#k")).to_have_value("3")
+
+
+def test_the_trigger_configuration_is_copied(url: str, page: Page) -> None:
+    shown(page, url + STATES["report"])
+    page.locator("#k").fill("6")
+    button = page.get_by_role("button", name="Copy trigger configuration for k = 6")
+
+    button.press("Enter")
+
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert json.loads(page.evaluate("navigator.clipboard.readText()")) == {"k": 6}
+
+
+def test_the_copied_link_leads_to_exactly_this_view(url: str, page: Page) -> None:
+    shown(page, url + STATES["report"])
+    page.locator("#k").fill("6")
+    page.locator("#axis").select_option("silhouette")
+    page.locator("#log").check()
+    page.locator("#sample-x").select_option("2")
+    page.wait_for_url("**x=2**")
+    expect(page.locator("#elbow")).to_have_attribute("data-k", "6")
+
+    page.locator("#copy-link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    shown(page, page.evaluate("navigator.clipboard.readText()"))
+
+    expect(page.locator("#elbow")).to_have_attribute("data-k", "6")
+    expect(page.locator("#axis")).to_have_value("silhouette")
+    expect(page.locator("#log")).to_be_checked()
+    expect(page.locator("#sample-x")).to_have_value("2")
+    assert page.evaluate("document.querySelector('#elbow-plot').layout.yaxis.type") == "log"
+
+
+def test_segments_are_sorted_by_keyboard(url: str, page: Page) -> None:
+    shown(page, url + STATES["report"])
+
+    page.locator("#sort-order-1").press("Enter")
+    expect(page.locator("#segments th[aria-sort=descending]")).to_contain_text("Rows")
+    page.locator("#sort-order-1").press("Enter")
+
+    expect(page.locator("#segments th[aria-sort=ascending]")).to_contain_text("Rows")
+    expect(page.locator("#segments tbody th").first).to_have_text("7")
+    expect(page.locator("#sort-order-1")).to_be_focused()
+
+
+def test_an_open_table_stays_open_while_the_view_changes(url: str, page: Page) -> None:
+    shown(page, url + STATES["report"])
+    page.locator("#sizes").get_by_text("Show as a table").click()
+
+    page.locator("#k").fill("5")
+
+    expect(page.locator("#sizes tbody tr")).to_have_count(5)
+    expect(page.locator("#sizes tbody tr").first).to_be_visible()
+
+
+def test_a_mapped_task_is_chosen_by_the_selector(url: str, page: Page) -> None:
+    shown(page, url + RUN + "mapped")
+
+    page.locator("#task").select_option("choose [1]")
+
+    expect(page.locator("#chosen-k")).to_have_text("4")
+    assert "map_index=1" in page.url
+
+
+@pytest.fixture
+def run_id(filled: None) -> Iterator[str]:
+    """A run that is about to sweep, for the test to carry on."""
+    tasks = {("sweep", -1): "running", ("choose", -1): None}
+    with create_session(scoped=False) as session:
+        add_run(session, "open", "live", state=DagRunState.RUNNING, tasks=tasks, number=30)
+    yield "live"
+    with create_session(scoped=False) as session:
+        session.execute(delete(DagRun).where(DagRun.run_id == "live"))
+
+
+def carry_on(run_id: str, *, done: int = 0, state: DagRunState = DagRunState.RUNNING) -> None:
+    """Carry a run on: so many values of k fitted, or ended, with a report where it succeeded."""
+    with create_session(scoped=False) as session:
+        run = session.query(DagRun).where(DagRun.run_id == run_id).one()
+        if done:
+            push_progress(session, run, make_progress(done=done))
+        if state == DagRunState.SUCCESS:
+            push_report(session, run, make_report(k=6))
+        session.execute(update(DagRun).where(DagRun.run_id == run_id).values({"state": state}))
+
+
+def test_the_curve_grows_and_settles_into_the_report_without_a_reload(
+    url: str, page: Page, run_id: str
+) -> None:
+    page.goto(url + RUN + run_id)
+    page.evaluate("window.same = true")
+    expect(page.get_by_role("heading", name="Waiting for the sweep")).to_be_visible()
+
+    for done in (3, 9):
+        carry_on(run_id, done=done)
+        expect(page.locator("#growing-1")).to_have_attribute("data-done", str(done))
+        expect(page.locator("#growing-1 .point")).to_have_count(done)
+        expect(page.get_by_role("progressbar")).to_have_attribute("value", str(done))
+    carry_on(run_id, state=DagRunState.SUCCESS)
+
+    expect(page.locator("#chosen-k")).to_have_text("6")
+    expect(page.locator("#elbow .main-svg").first).to_be_visible()
+    assert page.evaluate("window.same")
+    assert page.locator("main").get_attribute("data-poll") is None
+
+
+def test_a_run_that_fails_meanwhile_says_so(url: str, page: Page, run_id: str) -> None:
+    page.goto(url + RUN + run_id)
+    expect(page.get_by_role("heading", name="Waiting for the sweep")).to_be_visible()
+
+    carry_on(run_id, state=DagRunState.FAILED)
+
+    expect(page.get_by_role("heading", name="This run failed")).to_be_visible()
+    assert page.locator("main").get_attribute("data-poll") is None
+
+
+def framed(page: Page, url: str, address: str) -> None:
+    """Show an address in a frame as Airflow does, in a page that stands for Airflow's."""
+    page.goto(url.replace("/pluginsv2/segmentation/", "/static/pin_32.png"))
+    page.evaluate(
+        """address => {
+          const frame = document.createElement('iframe');
+          frame.sandbox = 'allow-scripts allow-same-origin allow-forms allow-downloads';
+          frame.style = 'width:1200px;height:800px';
+          frame.src = address;
+          document.documentElement.className = 'light';
+          document.body.append(frame);
+        }""",
+        address,
+    )
+
+
+def test_the_colour_mode_follows_airflow_while_open(url: str, page: Page) -> None:
+    framed(page, url, url + STATES["report"])
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("#elbow .main-svg").first).to_be_visible()
+    expect(frame.locator("html")).to_have_attribute("data-mode", "light")
+
+    page.evaluate("document.documentElement.className = 'dark'")
+
+    expect(frame.locator("html")).to_have_attribute("data-mode", "dark")
+    expect(frame.locator("body")).to_have_css("background-color", "rgb(22, 29, 45)")
+    expect(frame.locator("#elbow .main-svg").first).to_have_css("background-color", "rgb(22, 29, 45)")
+
+
+def test_a_link_to_airflow_leaves_the_frame(url: str, page: Page) -> None:
+    framed(page, url, url + STATES["failed"])
+
+    page.frame_locator("iframe").locator("a.failed-task").click()
+
+    page.wait_for_url("**/dags/open/runs/failed/tasks/choose")
+
+
+def test_the_list_is_searched_sorted_and_paged_without_a_reload(url: str, page: Page) -> None:
+    page.goto(url)
+    page.evaluate("window.same = true")
+
+    page.locator("#q").press_sequentially("manual__2")
+    expect(page.locator("#list tbody tr")).to_have_count(1)
+    expect(page.locator("#q")).to_be_focused()
+    page.locator("#q").fill("")
+    page.locator("#sort-sort-k").press("Enter")
+
+    expect(page.locator("th[aria-sort=descending]")).to_contain_text("k")
+    assert page.evaluate("window.same")
+
+
+def test_the_runs_of_a_dag_are_compared_by_choice(url: str, page: Page) -> None:
+    shown(page, url + STATES["dag"])
+
+    page.get_by_role("checkbox", name="manual__0").check()
+    expect(page.locator("#curves .scatterlayer .trace")).to_have_count(8)
+    page.locator("#before").select_option("manual__0")
+
+    page.wait_for_url("**before=manual__0**")
+    expect(page.locator("#drift figcaption")).to_contain_text("changed most")
+
+
+def test_a_chart_is_saved_as_a_picture(url: str, page: Page, tmp_path: Path) -> None:
+    shown(page, url + STATES["report"])
+
+    with page.expect_download() as download:
+        page.locator("#elbow .modebar-btn").press("Enter")
+    download.value.save_as(tmp_path / "elbow.png")
+
+    assert download.value.suggested_filename == "elbow.png"
+    assert (tmp_path / "elbow.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "elbow.png").stat().st_size > 10_000
+
+
+def test_the_downloaded_page_draws_its_charts_without_a_server(url: str, page: Page, tmp_path: Path) -> None:
+    shown(page, url + STATES["report"] + "&k=5")
+    page.get_by_text("Download", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Charts").click()
+    download.value.save_as(tmp_path / "charts.html")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+
+    shown(page, (tmp_path / "charts.html").as_uri())
+
+    expect(page.locator("#elbow .main-svg").get_by_text("k = 8", exact=True)).to_be_visible()
+    assert {urlsplit(request).scheme for request in requests} <= {"file", "data", "blob"}
+
+
+def test_plotly_comes_from_the_cache_the_second_time(url: str, page: Page) -> None:
+    transferred = """performance.getEntriesByType('resource')
+        .filter(entry => entry.name.includes('plotly.min.js')).map(entry => entry.transferSize)"""
+
+    first = shown(page, url + STATES["report"]).evaluate(transferred)
+    second = shown(page, url + STATES["dag"]).evaluate(transferred)
+
+    assert first[0] > 1_000_000
+    assert second == [0]
+
+
+def test_nothing_jumps_while_the_page_loads(url: str, page: Page) -> None:
+    page.add_init_script(
+        """window.shift = 0;
+        new PerformanceObserver(list => list.getEntries().forEach(entry => { window.shift += entry.value; }))
+            .observe({ type: 'layout-shift', buffered: true });"""
+    )
+    shown(page, url + STATES["report"])
+
+    assert page.evaluate("window.shift") < 0.01
