@@ -1,6 +1,6 @@
 """CSV files to Parquet tables, in bounded memory.
 
-pyarrow reads a plain CSV several times faster than pandas, in blocks, but takes each column's type from the
+pyarrow reads a plain CSV in blocks, on all cores, but takes each column's type from the
 first block. Where that proves wrong, or where the file needs what only `pandas.read_csv` knows, pandas reads
 it: once to find the types that fit every row, once for the rows.
 """
@@ -8,8 +8,12 @@ it: once to find the types that fit every row, once for the rows.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,6 +30,8 @@ CHUNK_ROWS = 100_000
 
 # The options of pandas.read_csv that pyarrow takes in the same sense.
 _ARROW_OPTIONS = {"sep", "delimiter", "encoding"}
+# Encodings in which a byte that is a line break or a quote is nothing else.
+_ARROW_ENCODINGS = {"utf-8", "utf8", "latin-1", "latin1", "iso-8859-1", "cp1252", "ascii"}
 _OWN_OPTIONS = {"filepath_or_buffer", "chunksize", "iterator", "usecols"}
 # What pandas.read_csv takes as missing unless told otherwise.
 _MISSING = [
@@ -93,7 +99,7 @@ def csv_to_table(csv: Csv, uri: str) -> Loaded:
             f"read_csv_kwargs sets {', '.join(sorted(taken))}, which the operator sets itself; "
             "choose columns with columns=[…]"
         )
-    if csv.options.keys() <= _ARROW_OPTIONS:
+    if csv.options.keys() <= _ARROW_OPTIONS and csv.options.get("encoding", "utf-8") in _ARROW_ENCODINGS:
         # Whatever pyarrow cannot make sense of, pandas may, or else says best what is wrong.
         with (
             contextlib.suppress(pyarrow.lib.ArrowInvalid, UnicodeDecodeError),
@@ -159,32 +165,88 @@ def _opened(csv: Csv) -> Iterator[IO[bytes]]:
 @contextlib.contextmanager
 def _read_with_pyarrow(csv: Csv) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
     import pyarrow as pa
-    import pyarrow.csv as pa_csv
 
-    with _opened(csv) as file:
-        reader = pa_csv.open_csv(
-            file,
-            pa_csv.ReadOptions(block_size=BLOCK_BYTES, encoding=csv.options.get("encoding") or "utf8"),
-            pa_csv.ParseOptions(
-                delimiter=csv.options.get("sep") or csv.options.get("delimiter") or ",",
-                newlines_in_values=True,
-            ),
-            pa_csv.ConvertOptions(
-                column_types={csv.id_column: pa.string()} if csv.id_column else None,
-                null_values=_MISSING,
-                strings_can_be_null=True,
-            ),
-        )
-        names = reader.schema.names
+    with _opened(csv) as file, ThreadPoolExecutor(os.cpu_count()) as pool:
+        blocks = _blocks(file)
+        first = _parsed(next(blocks, b""), csv)
+        names = first.schema.names
         if len(set(names)) < len(names):
             raise pa.lib.ArrowInvalid("two columns have the same name, which pandas tells apart")
-        if any(pa.types.is_binary(column.type) for column in reader.schema):
+        if any(pa.types.is_binary(column.type) for column in first.schema):
             raise pa.lib.ArrowInvalid("a column is not text in this encoding")
         wanted = csv.wanted(names)
-        yield (
-            pa.schema([reader.schema.field(name) for name in wanted]),
-            (batch.select(wanted) for batch in reader),
+        tables = itertools.chain(
+            [first], _mapped(pool, lambda block: _parsed(block, csv, first.schema), blocks)
         )
+        yield (
+            pa.schema([first.schema.field(name) for name in wanted]),
+            (batch for table in tables for batch in table.select(wanted).to_batches()),
+        )
+
+
+def _parsed(block: bytes, csv: Csv, schema: pa.Schema | None = None) -> pa.Table:
+    """Return the rows of a block of whole lines; without a schema, the first line is the header."""
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    if schema is None:
+        kinds = {csv.id_column: pa.string()} if csv.id_column else None
+    else:
+        kinds = dict(zip(schema.names, schema.types, strict=True))
+    return pa_csv.read_csv(
+        pa.BufferReader(block),
+        pa_csv.ReadOptions(
+            use_threads=False,
+            block_size=len(block) + 1,
+            column_names=None if schema is None else schema.names,
+            encoding=csv.options.get("encoding") or "utf8",
+        ),
+        pa_csv.ParseOptions(
+            delimiter=csv.options.get("sep") or csv.options.get("delimiter") or ",", newlines_in_values=True
+        ),
+        pa_csv.ConvertOptions(column_types=kinds, null_values=_MISSING, strings_can_be_null=True),
+    )
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the file in blocks of whole lines."""
+    import pyarrow.lib
+
+    rest = b""
+    while read := file.read(BLOCK_BYTES):
+        rest += read
+        end = _last_line_end(rest)
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+        elif len(rest) > 8 * BLOCK_BYTES:
+            raise pyarrow.lib.ArrowInvalid("no line ends here, or a quote that does not end")
+    if rest:
+        yield rest
+
+
+def _last_line_end(text: bytes) -> int:
+    """Return where the last whole line ends, or 0. A line break between quotes ends no line."""
+    end = text.rfind(b"\n") + 1
+    open_quotes = text.count(b'"', 0, end)
+    while end and open_quotes % 2:
+        before = text.rfind(b"\n", 0, end - 1) + 1
+        open_quotes -= text.count(b'"', before, end)
+        end = before
+    return end
+
+
+def _mapped(
+    pool: ThreadPoolExecutor, function: Callable[[bytes], pa.Table], items: Iterator[bytes]
+) -> Iterator[Any]:
+    """Apply a function to items at the same time, in order, with a few items in memory."""
+    ahead: deque[Future[pa.Table]] = deque()
+    for item in items:
+        ahead.append(pool.submit(function, item))
+        if len(ahead) > (os.cpu_count() or 1):
+            yield ahead.popleft().result()
+    while ahead:
+        yield ahead.popleft().result()
 
 
 @contextlib.contextmanager

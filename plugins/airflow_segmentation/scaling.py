@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.storage import without_secrets
-from airflow_segmentation.tables import Table, table_written
+from airflow_segmentation.tables import Table, as_array, table_written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,14 +120,14 @@ def scale_table(
     fields = [pa.field(name, pa.float64()) if name in features else table.schema.field(name) for name in kept]
     with table_written(uri, pa.schema(fields)) as writer:
         for batch in table.batches(read):
-            if scaling.medians is None:
-                batch = batch.filter(pa.array(_first_missing(batch, required) < 0))
+            if scaling.dropped:
+                batch = batch.take(as_array(np.flatnonzero(_first_missing(batch, required) < 0)))
             values = as_matrix(batch, features)
             if scaling.medians is not None:
                 values = np.where(np.isnan(values), scaling.medians, values)
             scaled = dict(zip(features, (values * scale + offset).T, strict=True))
-            columns = [scaled[name] if name in scaled else batch.column(name) for name in kept]
-            writer.write(pa.record_batch([pa.array(column) for column in columns], schema=writer.schema))
+            columns = [as_array(scaled[name]) if name in scaled else batch.column(name) for name in kept]
+            writer.write(pa.record_batch(columns, schema=writer.schema))
         writer.metadata = {"id_column": table.id_column, "scaling": scaling.to_json()}
     return scaling
 
@@ -138,7 +138,7 @@ def as_matrix(batch: pa.RecordBatch | pa.Table, columns: Sequence[str]) -> np.nd
     import pyarrow as pa
 
     arrays = [batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False) for name in columns]
-    return np.column_stack(arrays)
+    return np.stack(arrays).T
 
 
 def _measure(

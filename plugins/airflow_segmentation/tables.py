@@ -11,6 +11,7 @@ from airflow_segmentation.errors import InputError, missing_column
 from airflow_segmentation.storage import open_for_reading, without_secrets, written_whole
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 METADATA_KEY = b"segmentation"
@@ -109,6 +110,25 @@ def is_number(kind: pa.DataType) -> bool:
     return types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
 
 
+def as_array(values: np.ndarray) -> pa.Array:
+    """Return float64 or int64 numbers as an Arrow array, without a copy where they are contiguous.
+
+    `pa.array` would do, but imports pandas to find out that these are not pandas' own.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    kind = {np.dtype(np.float64): pa.float64(), np.dtype(np.int64): pa.int64()}[values.dtype]
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def text_columns(schema: pa.Schema) -> list[str]:
+    """Return the names of the columns that hold text."""
+    import pyarrow.types as types
+
+    return [item.name for item in schema if types.is_string(item.type) or types.is_large_string(item.type)]
+
+
 class TableWriter:
     """Takes the batches of a table that is being written, and the facts that go with it."""
 
@@ -133,7 +153,8 @@ def table_written(uri: str, schema: pa.Schema, conn_id: str | None = None) -> It
 
     with (
         written_whole(uri, conn_id) as file,
-        pq.ParquetWriter(file, schema, compression="zstd", compression_level=1) as sink,
+        # Numbers that hardly repeat: a dictionary of them costs half the time of writing, and saves nothing.
+        pq.ParquetWriter(file, schema, use_dictionary=text_columns(schema)) as sink,
     ):
         writer = TableWriter(schema, sink)
         yield writer
