@@ -19,7 +19,7 @@ help:  ## List these commands
 
 demo:  ## Start Airflow, run the Dag, print the link to its chart (ONCE=1: stop after the run; PORT=8080)
 	$(ENVIRONMENT)
-	@.venv/bin/python scripts/demo.py --port "$(PORT)" $(if $(ONCE),--once)
+	@exec .venv/bin/python scripts/demo.py --port "$(PORT)" $(if $(ONCE),--once)
 
 test: lint  ## Lint, check types and run the whole test suite
 	@.venv/bin/python -m pytest

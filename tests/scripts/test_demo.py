@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from local_airflow import free_port
+from local_airflow import ROOT, free_port
 
 
 @pytest.fixture
@@ -65,6 +65,24 @@ def test_stopped_while_it_starts_it_leaves_no_process(checkout, port, processes,
         process.send_signal(number)
         process.wait(timeout=60)
         wait_until(lambda: processes(checkout / ".demo") == [])
+
+
+def test_make_hands_its_signal_on(checkout, port, processes, wait_until):
+    shutil.copy(ROOT / "Makefile", checkout)
+    (checkout / ".venv").symlink_to(sys.prefix)
+    started = checkout / ".demo" / "logs" / "scheduler.log"
+    started.unlink(missing_ok=True)
+    command = ["make", "demo", f"PORT={port}", "PYTHON=true"]  # true: as if .venv were complete
+    with (checkout / "demo.log").open("w") as log:
+        make = subprocess.Popen(command, cwd=checkout, stdout=log, stderr=log)
+    wait_until(started.exists)
+    make.terminate()
+    make.wait(timeout=60)
+    try:
+        wait_until(lambda: processes(checkout / ".demo") + processes(checkout) == [])
+    finally:
+        for process in processes(checkout):
+            process.kill()
 
 
 def test_killed_in_a_run_it_leaves_nothing_that_confuses_the_next(checkout, port, processes, wait_until):
