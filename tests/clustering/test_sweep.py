@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 
 import numpy as np
 import pytest
@@ -10,21 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.cluster import KMeans
-from sklearn.datasets import make_blobs
 from threadpoolctl import threadpool_limits
 
 RANGE_MAY_BE_CUT = pytest.mark.filterwarnings("ignore::airflow_segmentation.clustering.RangeCut")
 
 
-def blobs(centers: int, features: int = 3) -> np.ndarray:
-    """Well parted blobs of 100 rows each, the corners of a grid."""
-    corners = np.array(list(itertools.product(range(3), repeat=features)))[:centers] * 10.0
-    rows, _ = make_blobs(100 * centers, centers=corners, cluster_std=0.5, random_state=0)
-    return rows
-
-
 @pytest.mark.parametrize("centers", [3, 7, 15])
-def test_finds_true_clusters_and_their_number(centers):
+def test_finds_true_clusters_and_their_number(blobs, centers):
     rows = blobs(centers)
     found = sweep_rows(rows, k_max=30)
 

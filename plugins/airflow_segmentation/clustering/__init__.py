@@ -14,20 +14,44 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.elbow import choose_k as choose_k
     from airflow_segmentation.clustering.elbow import chord as chord
     from airflow_segmentation.clustering.estimator import KMeansSweep as KMeansSweep
+    from airflow_segmentation.clustering.points import assign as assign
+    from airflow_segmentation.clustering.profiles import Profile as Profile
+    from airflow_segmentation.clustering.profiles import profile_segments as profile_segments
+    from airflow_segmentation.clustering.rows import ArrayRows as ArrayRows
+    from airflow_segmentation.clustering.rows import ParquetRows as ParquetRows
+    from airflow_segmentation.clustering.rows import Rows as Rows
+    from airflow_segmentation.clustering.scores import calinski_harabasz as calinski_harabasz
+    from airflow_segmentation.clustering.scores import davies_bouldin as davies_bouldin
+    from airflow_segmentation.clustering.scores import silhouette as silhouette
+    from airflow_segmentation.clustering.stability import Stability as Stability
+    from airflow_segmentation.clustering.stability import repeat_choice as repeat_choice
     from airflow_segmentation.clustering.sweep import Progress as Progress
     from airflow_segmentation.clustering.sweep import RangeCut as RangeCut
     from airflow_segmentation.clustering.sweep import Sweep as Sweep
     from airflow_segmentation.clustering.sweep import sweep_rows as sweep_rows
+    from airflow_segmentation.clustering.sweep import sweep_table as sweep_table
 
 _HOMES = {
+    "ArrayRows": "rows",
     "Elbow": "elbow",
     "KMeansSweep": "estimator",
+    "ParquetRows": "rows",
+    "Profile": "profiles",
     "Progress": "sweep",
     "RangeCut": "sweep",
+    "Rows": "rows",
+    "Stability": "stability",
     "Sweep": "sweep",
+    "assign": "points",
+    "calinski_harabasz": "scores",
     "choose_k": "elbow",
     "chord": "elbow",
+    "davies_bouldin": "scores",
+    "profile_segments": "profiles",
+    "repeat_choice": "stability",
+    "silhouette": "scores",
     "sweep_rows": "sweep",
+    "sweep_table": "sweep",
 }
 __all__ = sorted(_HOMES)
 

@@ -18,6 +18,8 @@ CANDIDATES = 16
 """Points drawn for each new centre. More gain little; fewer make the chains differ, and higher k worse."""
 TOL = 1e-3
 MAX_ITER = 50
+CACHED = 2**16
+"""Distances of as many chains as are taken at once: so many stay in a core's cache."""
 
 
 def starts(points: Points, k_max: int, chains: int, seed: int) -> list[Floats]:
@@ -55,7 +57,13 @@ class _Cells:
 
 
 def _lloyd(rough: _Cells, centers: Floats) -> tuple[Floats, Floats]:
-    """Run Lloyd's iterations for all chains at once; return their centres and SSE."""
+    """Run Lloyd's iterations for all chains; return their centres and SSE."""
+    together = max(1, CACHED // (centers.shape[1] * len(rough.rows)))
+    groups = [_lloyd_together(rough, centers[i : i + together]) for i in range(0, len(centers), together)]
+    return np.concatenate([found for found, _ in groups]), np.concatenate([cost for _, cost in groups])
+
+
+def _lloyd_together(rough: _Cells, centers: Floats) -> tuple[Floats, Floats]:
     centers = centers.copy()
     costs = np.full(len(centers), np.inf)
     active = np.arange(len(centers))

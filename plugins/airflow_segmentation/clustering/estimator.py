@@ -23,10 +23,10 @@ class KMeansSweep(BaseEstimator):
         Smallest and largest k. With fewer distinct rows than `k_max` the range ends there, with a warning.
     n_init : int, default=8
         Chains that look for starting centres, each with its own chance; for each k the best is taken.
-    max_iter : int, default=100
-        Most of Lloyd's iterations from one k to the next.
-    tol : float, default=1e-4
-        An iteration that lowers the SSE by a smaller share is the last.
+    max_iter : int, default=300
+        Most of Lloyd's iterations for one k.
+    tol : float, default=0.0
+        Lloyd's iterations end where one would lower the SSE by this share or less.
     random_state : int, RandomState instance or None, default=None
         With an int, every fit gives the same bits, whatever `n_jobs`.
     n_jobs : int or None, default=None
@@ -73,8 +73,8 @@ class KMeansSweep(BaseEstimator):
         k_max: int = 49,
         *,
         n_init: int = 8,
-        max_iter: int = 100,
-        tol: float = 1e-4,
+        max_iter: int = 300,
+        tol: float = 0.0,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
     ) -> None:

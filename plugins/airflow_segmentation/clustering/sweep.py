@@ -17,6 +17,12 @@ from threadpoolctl import threadpool_limits
 
 from airflow_segmentation.clustering.chain import starts
 from airflow_segmentation.clustering.points import Floats, Points, Segments, lloyd, with_farthest
+from airflow_segmentation.clustering.rows import ArrayRows, Rows
+
+SAMPLE = 2**16
+"""Rows that centres are fitted on where there are more."""
+SAMPLE_TOL = 1e-4
+"""Ends Lloyd's iterations over a sample: more of them would fit the sample, not the rows."""
 
 
 class RangeCut(UserWarning):
@@ -34,11 +40,16 @@ class Sweep:
     """One array of shape (k, n_features) for each k."""
     sizes: list[NDArray[Any]]
     """One array of shape (k,) for each k: rows in each segment, or the sum of their weights."""
+    spreads: list[NDArray[np.float64]]
+    """One array of shape (k,) for each k: mean distance of a segment's rows to its centre."""
     n_iter: NDArray[np.int_]
     """Lloyd's iterations that led from the neighbouring k's centres to these."""
     fit_seconds: NDArray[np.float64]
     total_inertia: float
     """SSE at k = 1, also where the range begins above."""
+    rows: int
+    fit_rows: int
+    """Rows that the centres were fitted on: all, or a sample. SSE, sizes and spreads are over all rows."""
 
 
 @dataclass(frozen=True)
@@ -46,44 +57,61 @@ class Progress:
     """How far a sweep has come, and all that is needed to go on from there."""
 
     done: int
-    """Steps done: each is one k, on the way up or down."""
+    """Steps done: each is one k, and then, where a sample was fitted, one part of all rows measured."""
     total: int
     k_values: NDArray[np.int_]
     inertias: NDArray[np.float64]
-    """SSE at each k so far; what is still to come can only lower it."""
+    """SSE at each k so far; an estimate where a sample was fitted."""
     state: Mapping[str, NDArray[Any]]
     """Plain arrays, to be saved with `numpy.savez`."""
 
 
-def sweep_rows(
-    rows: NDArray[Any],
-    weights: NDArray[Any] | None = None,
-    *,
-    k_min: int = 1,
-    k_max: int = 49,
-    n_init: int = 8,
-    max_iter: int = 100,
-    tol: float = 1e-4,
-    random_state: int = 0,
-    n_jobs: int | None = None,
-    on_step: Callable[[Progress], object] | None = None,
-    state: Mapping[str, NDArray[Any]] | None = None,
-) -> Sweep:
-    """Fit K-means for every k from `k_min` to `k_max`.
-
-    The result depends on the rows, their weights, the parameters and `random_state` alone: not on the order
-    of the rows, nor on threads, nor on whether the sweep was interrupted and went on from a saved state.
+def sweep_rows(rows: Any, weights: Any = None, **parameters: Any) -> Sweep:
+    """Fit K-means for every k over rows in memory.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_features), finite
     weights : ndarray of shape (n_rows,), none negative; None for 1 each
+    **parameters
+        As for :func:`sweep_table`.
+    """
+    return sweep_table(ArrayRows(rows, weights), **parameters)
+
+
+def sweep_table(
+    table: Rows,
+    *,
+    k_min: int = 1,
+    k_max: int = 49,
+    n_init: int = 8,
+    max_iter: int = 300,
+    tol: float = 0.0,
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    on_step: Callable[[Progress], object] | None = None,
+    state: Mapping[str, NDArray[Any]] | None = None,
+) -> Sweep:
+    """Fit K-means for every k from `k_min` to `k_max` over rows that may be too many for memory.
+
+    Of more than :data:`SAMPLE` rows, centres are fitted on a sample; SSE, sizes and spreads are measured over
+    all rows, in one pass for all k. The result depends on the rows, the parameters and `random_state` alone:
+    not on threads, nor on whether the sweep was interrupted and went on from a saved state, nor, where no
+    sample is drawn, on the order of the rows.
+
+    Parameters
+    ----------
+    table : Rows
+        For example a :class:`ParquetRows`.
+    tol : float
+        Lloyd's iterations end where one would lower the SSE by this share or less; 0 is where no row changes
+        its segment. At least :data:`SAMPLE_TOL` for a sample.
     n_init : int
         Chains that look for starting centres, each with its own chance; for each k the best is taken.
     n_jobs : int or None
         Values of k fitted at the same time; None is 1, -1 is one for each core.
     on_step : callable
-        Called with a :class:`Progress` after each k, in this thread.
+        Called with a :class:`Progress` after each step, in this thread.
     state : mapping of str to ndarray
         The `state` of a :class:`Progress` of the same sweep, to go on from.
 
@@ -95,26 +123,39 @@ def sweep_rows(
     if not 1 <= k_min <= k_max:
         raise ValueError(f"k_min={k_min} and k_max={k_max} should be 1 <= k_min <= k_max")
     with threadpool_limits(limits=1):
-        points = Points(
-            np.asarray(rows, np.float64),
-            np.ones(len(rows)) if weights is None else np.asarray(weights, np.float64),
-        )
+        sample = table.sample(SAMPLE, random_state)
+        points = Points(sample.rows, np.ones(len(sample.rows)) if sample.weights is None else sample.weights)
         k_max = _possible(k_max, k_min, len(points))
         fits = _restored(state) if state is not None else []
-        begin = starts(points, k_max, n_init, random_state)
+        sampled = table.count > SAMPLE
+        if sampled:
+            tol = max(tol, SAMPLE_TOL)
+        total = k_max + (table.parts if sampled else 0)
 
-        def fitted(k: int) -> _Fit:
-            return _fitted(points, begin[min(k, len(begin)) - 1], k, tol, max_iter)
+        def report(measured: int = 0) -> None:
+            if on_step is not None:
+                on_step(_progress(fits, k_min, done=len(fits) + measured, total=total))
 
-        with _mapper(n_jobs) as mapped:
-            for fit in mapped(fitted, range(len(fits) + 1, k_max + 1)):
-                if fits and fit.segments.inertia > fits[-1].segments.inertia:
-                    # Each k started on its own, so a curve that rises is a start that failed.
-                    fit = _fitted(points, fits[-1].segments.centers, fit.k, tol, max_iter)
-                fits.append(fit)
-                if on_step is not None:
-                    on_step(_progress(fits, k_min, k_max))
-    return _finished(points, fits, k_min, weighted=weights is not None)
+        if len(fits) < k_max:
+            begin = starts(points, k_max, n_init, random_state)
+            with _mapper(n_jobs) as mapped:
+                remaining = range(len(fits) + 1, k_max + 1)
+                for fit in mapped(lambda k: _fitted(points, begin, k, tol, max_iter), remaining):
+                    if fits and fit.segments.inertia > fits[-1].segments.inertia:
+                        # Each k started on its own, so a curve that rises is a start that failed.
+                        fit = _fitted(points, [fits[-1].segments.centers], fit.k, tol, max_iter)
+                    fits.append(fit)
+                    report()
+        segments = [fit.segments.moved(points.mean) for fit in fits]
+        if sampled:
+            centers = [sample.mean[None], *(one.centers for one in segments[1:])]
+            segments = _measured(table, centers, report)
+            while rising := [i for i in range(1, k_max) if segments[i].inertia > segments[i - 1].inertia]:
+                # The sample ranks these k otherwise. The neighbour's centres and one more never cost more.
+                for i in rising:
+                    centers[i] = with_farthest(points, centers[i - 1] - points.mean) + points.mean
+                segments = _measured(table, centers, report)
+    return _finished(fits, segments, k_min, table.count, len(sample.rows), whole=not table.weighted)
 
 
 @dataclass(frozen=True)
@@ -128,13 +169,24 @@ class _Fit:
         return len(self.segments.sizes)
 
 
-def _fitted(points: Points, centers: Floats, k: int, tol: float, max_iter: int) -> _Fit:
-    """Fit k segments from starting centres, of which there may be too few."""
+def _fitted(points: Points, begin: list[Floats], k: int, tol: float, max_iter: int) -> _Fit:
+    """Fit k segments from the starting centres for k, or from the last there are and the farthest points."""
     started = time.perf_counter()
+    centers = begin[min(k, len(begin)) - 1]
     while len(centers) < k:
         centers = with_farthest(points, centers)
     segments, n_iter = lloyd(points, centers, tol, max_iter)
     return _Fit(segments, n_iter, time.perf_counter() - started)
+
+
+def _measured(table: Rows, centers: list[Floats], report: Callable[[int], None]) -> list[Segments]:
+    """Measure the segments of all k over all rows."""
+    amounts = [np.zeros((len(each), 3)) for each in centers]
+    for part, added in enumerate(table.measured(centers), start=1):
+        for amount, more in zip(amounts, added, strict=True):
+            amount += more
+        report(part)
+    return [Segments(each, *amount.T) for each, amount in zip(centers, amounts, strict=True)]
 
 
 def _possible(k_max: int, k_min: int, distinct: int) -> int:
@@ -163,16 +215,17 @@ def _mapper(n_jobs: int | None) -> Iterator[Callable[..., Any]]:
         yield pool.map
 
 
-def _progress(fits: list[_Fit], k_min: int, k_max: int) -> Progress:
+def _progress(fits: list[_Fit], k_min: int, *, done: int, total: int) -> Progress:
     shown = fits[k_min - 1 :]
+    segments = [fit.segments for fit in fits]
     return Progress(
-        done=len(fits),
-        total=k_max,
+        done=done,
+        total=total,
         k_values=np.array([fit.k for fit in shown], int),
         inertias=np.array([fit.segments.inertia for fit in shown]),
         state={
             "segments": np.vstack(
-                [np.column_stack([one.centers, one.sizes, one.sse, one.spread]) for one in _segments(fits)]
+                [np.column_stack([one.centers, one.sizes, one.sse, one.spread]) for one in segments]
             ),
             "n_iter": np.array([fit.n_iter for fit in fits]),
             "seconds": np.array([fit.seconds for fit in fits]),
@@ -188,25 +241,20 @@ def _restored(state: Mapping[str, NDArray[Any]]) -> list[_Fit]:
     return [_Fit(*fit) for fit in zip(segments, n_iter, seconds, strict=True)]
 
 
-def _segments(fits: list[_Fit]) -> list[Segments]:
-    return [fit.segments for fit in fits]
-
-
-def _finished(points: Points, fits: list[_Fit], k_min: int, *, weighted: bool) -> Sweep:
-    shown = fits[k_min - 1 :]
-    centers, sizes = [], []
-    for one in _segments(shown):
-        # Equal sizes stand in the order of their centres, so that labels do not hang on how they arose.
-        order = np.lexsort((*one.centers.T[::-1], -one.sizes))
-        centers.append(one.centers[order] + points.mean)
-        sizes.append(one.sizes[order] if weighted else one.sizes[order].astype(int))
+def _finished(
+    fits: list[_Fit], segments: list[Segments], k_min: int, rows: int, fit_rows: int, *, whole: bool
+) -> Sweep:
+    fits, shown = fits[k_min - 1 :], [one.by_falling_size() for one in segments[k_min - 1 :]]
     return Sweep(
-        k_values=np.array([fit.k for fit in shown]),
+        k_values=np.array([fit.k for fit in fits]),
         # A curve of exact arithmetic never rises; of floating-point sums it may, by a rounding error.
-        inertias=np.minimum.accumulate([one.inertia for one in _segments(shown)]),
-        cluster_centers=centers,
-        sizes=sizes,
-        n_iter=np.array([fit.n_iter for fit in shown]),
-        fit_seconds=np.array([fit.seconds for fit in shown]),
-        total_inertia=points.total,
+        inertias=np.minimum.accumulate([one.inertia for one in shown]),
+        cluster_centers=[one.centers for one in shown],
+        sizes=[np.rint(one.sizes).astype(int) if whole else one.sizes for one in shown],
+        spreads=[one.spread / np.where(one.sizes > 0, one.sizes, 1.0) for one in shown],
+        n_iter=np.array([fit.n_iter for fit in fits]),
+        fit_seconds=np.array([fit.seconds for fit in fits]),
+        total_inertia=segments[0].inertia,
+        rows=rows,
+        fit_rows=fit_rows,
     )

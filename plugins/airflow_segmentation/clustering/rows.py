@@ -1,0 +1,161 @@
+"""Rows that may be too many for memory: what the sweep asks of whatever holds them.
+
+Only two kinds of pass touch all rows, whatever the range of k: one draws a sample, one measures the segments.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from airflow_segmentation.clustering.points import Floats, measure
+
+BATCH = 2**18
+"""Rows that are read, or measured, at a time."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Weighted rows that stand for all rows."""
+
+    rows: Floats
+    weights: Floats | None
+    """None where the sample is all rows, and each counts once."""
+    mean: Floats
+    """Mean of all rows."""
+
+
+class Rows(Protocol):
+    """What holds the rows: memory or a file here, or an engine on many machines."""
+
+    count: int
+    """Number of rows."""
+    parts: int
+    """Number of parts that :meth:`measured` yields."""
+    weighted: bool
+    """Whether rows have weights of their own."""
+
+    def sample(self, size: int, seed: int) -> Sample:
+        """Draw about `size` rows, all where there are no more.
+
+        Rows are drawn half uniformly, half in proportion to their squared distance from the mean, and
+        weighted to make up for it: a uniform sample needs four times the rows for the same SSE where features
+        have long tails (Bachem and others, "Scalable k-means clustering via lightweight coresets", 2018).
+
+        :raises ValueError: if a value is missing or infinite.
+        """
+
+    def measured(self, centers: list[Floats]) -> Iterator[list[Floats]]:
+        """Yield, for each part of the rows, what :func:`measure` returns; the parts add up to all rows."""
+
+
+class ArrayRows:
+    """Rows in memory.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features), finite
+    weights : ndarray of shape (n_rows,), none negative; None for 1 each
+    """
+
+    def __init__(self, rows: Any, weights: Any = None) -> None:
+        self._rows: Floats = np.asarray(rows, np.float64)
+        self._weights: Floats | None = None if weights is None else np.asarray(weights, np.float64)
+        self.count = len(self._rows)
+        self.parts = -(-self.count // BATCH)
+        self.weighted = weights is not None
+
+    def sample(self, size: int, seed: int) -> Sample:
+        """Draw about `size` rows."""
+        return _drawn(self._batches, self.count, size, seed)
+
+    def measured(self, centers: list[Floats]) -> Iterator[list[Floats]]:
+        """Yield what each batch of rows adds to the segments."""
+        for rows, weights in self._batches():
+            yield measure(rows, weights, centers)
+
+    def _batches(self) -> Iterator[tuple[Floats, Floats | None]]:
+        for start in range(0, self.count, BATCH):
+            batch = slice(start, start + BATCH)
+            yield self._rows[batch], None if self._weights is None else self._weights[batch]
+
+
+class ParquetRows:
+    """The rows of a Parquet file, read in batches that fit in memory.
+
+    Parameters
+    ----------
+    source : path or binary file object that can seek
+    columns : list of str
+        The features.
+    n_jobs : int
+        Batches measured at the same time. Does not change a bit of the result.
+    """
+
+    weighted = False
+
+    def __init__(self, source: Any, columns: list[str], n_jobs: int = 1) -> None:
+        from pyarrow.parquet import ParquetFile
+
+        self._file = ParquetFile(source)
+        self._columns = list(columns)
+        self._n_jobs = n_jobs
+        self.count: int = self._file.metadata.num_rows
+        self.parts = -(-self.count // BATCH)
+
+    def sample(self, size: int, seed: int) -> Sample:
+        """Draw about `size` rows."""
+        return _drawn(self._batches, self.count, size, seed)
+
+    def measured(self, centers: list[Floats]) -> Iterator[list[Floats]]:
+        """Yield what each batch adds to the segments, in the order of the file."""
+        with ThreadPoolExecutor(self._n_jobs) as pool:
+            ahead: deque[Future[list[Floats]]] = deque()
+            for rows, weights in self._batches():
+                ahead.append(pool.submit(measure, rows, weights, centers))
+                if len(ahead) > self._n_jobs:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+
+    def _batches(self) -> Iterator[tuple[Floats, None]]:
+        for batch in self._file.iter_batches(BATCH, columns=self._columns):
+            # Columns come in the order of the file, and missing values as NaN.
+            columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in self._columns]
+            rows = np.column_stack(columns).astype(float, copy=False)
+            if not np.isfinite(rows).all():
+                bad = self._columns[int((~np.isfinite(rows)).any(axis=0).argmax())]
+                raise ValueError(f"Column {bad!r} has missing or infinite values; drop or fill them first")
+            yield rows, None
+
+
+def _drawn(
+    batches: Callable[[], Iterator[tuple[Floats, Floats | None]]], count: int, size: int, seed: int
+) -> Sample:
+    if count <= size:
+        read = list(batches())
+        rows = np.concatenate([part for part, _ in read])
+        given = [weights for _, weights in read if weights is not None]
+        weights = np.concatenate(given) if given else None
+        return Sample(rows, weights, np.average(rows, axis=0, weights=weights))
+    weight, total, squares = 0.0, np.zeros(1), np.zeros(1)
+    for rows, weights in batches():
+        weighted = rows if weights is None else rows * weights[:, None]
+        weight += len(rows) if weights is None else weights.sum()
+        total = total + weighted.sum(axis=0)
+        squares = squares + np.einsum("ij,ij->j", weighted, rows)
+    mean = total / weight
+    scatter = max(float((squares - weight * mean**2).sum()), np.finfo(float).tiny)
+    kept: list[tuple[Floats, Floats]] = []
+    for part, (rows, weights) in enumerate(batches()):
+        own = np.ones(len(rows)) if weights is None else weights
+        far = ((rows - mean) ** 2).sum(axis=1)
+        chance = np.minimum(size * own * (0.5 / weight + 0.5 * far / scatter), 1.0)
+        drawn = np.random.default_rng([seed, part]).random(len(rows)) < chance
+        kept.append((rows[drawn], own[drawn] / chance[drawn]))
+    return Sample(np.concatenate([rows for rows, _ in kept]), np.concatenate([own for _, own in kept]), mean)

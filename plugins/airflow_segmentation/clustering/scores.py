@@ -1,0 +1,109 @@
+"""Quality scores for every k of a sweep at once, equal to scikit-learn's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from airflow_segmentation.clustering.points import assign
+from airflow_segmentation.clustering.sweep import Sweep
+
+Scores = NDArray[np.float64]
+SAMPLE = 5_000
+"""Rows that the silhouette is taken over."""
+BLOCK = 250
+"""Rows whose distances to all sampled rows are summed up at a time."""
+
+
+def calinski_harabasz(sweep: Sweep) -> Scores:
+    """Return the ratio of scatter between segments to that within (1974), NaN at k = 1 and where SSE is 0.
+
+    In closed form from the SSE, as the scatter between segments is what it lacks of the total.
+    """
+    k, weight = sweep.k_values, sweep.sizes[0].sum()
+    within, between = sweep.inertias, sweep.total_inertia - sweep.inertias
+    possible = (k > 1) & (k < weight) & (within > 0)
+    score = np.full(len(k), np.nan)
+    np.divide(between * (weight - k), within * (k - 1), out=score, where=possible)
+    return score
+
+
+def davies_bouldin(sweep: Sweep) -> Scores:
+    """Return how much like its most alike neighbour a segment is, in the mean (1979); NaN at k = 1.
+
+    From each segment's mean distance to its centre, and the distances between centres.
+    """
+    return np.array(
+        [_davies_bouldin(*each) for each in zip(sweep.cluster_centers, sweep.spreads, strict=True)]
+    )
+
+
+def silhouette(sweep: Sweep, rows: Any, *, seed: int = 0) -> Scores:
+    """Return the mean silhouette (Rousseeuw, 1987) over a sample of rows; NaN where they are in one segment.
+
+    All distances between the sampled rows are taken once, and summed up by segment for all k in one matrix
+    product.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, n_features)
+        Of more than :data:`SAMPLE` a sample is drawn.
+    """
+    with threadpool_limits(limits=1):
+        rows = np.asarray(rows, float)
+        if len(rows) > SAMPLE:
+            rows = rows[np.random.default_rng(seed).choice(len(rows), SAMPLE, replace=False)]
+        labels = [assign(rows, centers) for centers in sweep.cluster_centers]
+        rows = rows - rows.mean(axis=0)
+        segments: dict[bytes, int] = {}
+        # Many segments stay the same from one k to the next; each is summed up once.
+        places = [_places(own, segments) for own in labels]
+        members = np.array([np.frombuffer(segment, bool) for segment in segments], np.float32)
+        counts = members.sum(axis=1)
+        totals = np.zeros(len(labels))
+        for start in range(0, len(rows), BLOCK):
+            block = slice(start, start + BLOCK)
+            means = members @ _distances(rows, rows[block]).astype(np.float32) / counts[:, None]
+            for i, (own, place) in enumerate(zip(labels, places, strict=True)):
+                totals[i] += _silhouettes(means[place], counts[place], own[block]).sum()
+        several = np.array([len(place) > 1 for place in places])
+        return np.where(several, totals / len(rows), np.nan)
+
+
+def _places(labels: NDArray[np.intp], segments: dict[bytes, int]) -> NDArray[np.intp]:
+    """Return each segment's place among those met so far; rename the labels to have no gaps."""
+    present, labels[:] = np.unique(labels, return_inverse=True)
+    masks = [(labels == segment).tobytes() for segment in range(len(present))]
+    return np.array([segments.setdefault(mask, len(segments)) for mask in masks])
+
+
+def _silhouettes(means: Any, counts: Any, labels: NDArray[np.intp]) -> Scores:
+    """Return each row's silhouette, from its mean distance to the rows of each segment, itself included."""
+    every = np.arange(len(labels))
+    size = counts[labels]
+    inner = means[labels, every] * size / np.maximum(size - 1, 1)
+    means[labels, every] = np.inf
+    outer = means.min(axis=0)
+    largest = np.maximum(inner, outer)
+    apart = (size > 1) & np.isfinite(outer) & (largest > 0)
+    return np.divide(outer - inner, largest, out=np.zeros(len(labels)), where=apart, casting="same_kind")
+
+
+def _davies_bouldin(centers: Scores, spread: Scores) -> float:
+    if len(centers) < 2:
+        return float("nan")
+    gaps = np.sqrt(((centers[:, None] - centers) ** 2).sum(axis=2))
+    np.fill_diagonal(gaps, np.inf)
+    if np.allclose(spread, 0):
+        return 0.0
+    return float(((spread[:, None] + spread) / gaps).max(axis=1).mean())
+
+
+def _distances(some: Scores, others: Scores) -> Scores:
+    squared = some @ (-2.0 * others.T)
+    squared += np.einsum("ij,ij->i", some, some)[:, None]
+    squared += np.einsum("ij,ij->i", others, others)
+    return np.sqrt(np.maximum(squared, 0.0, out=squared), out=squared)
