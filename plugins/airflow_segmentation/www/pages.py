@@ -30,7 +30,7 @@ Link = Callable[..., str]
 
 def when(moment: datetime | None) -> str:
     """Return a moment for people to read, in UTC."""
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M UTC") if moment else words.ABSENT
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M") if moment else words.ABSENT
 
 
 # Not Flask's environment: that would run Flask-AppBuilder's context processors, which know another user.

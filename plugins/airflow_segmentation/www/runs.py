@@ -6,7 +6,7 @@ Each function is a fixed number of queries, however many runs or reports there a
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from airflow.utils.state import State
-from sqlalchemy import func, or_, select
+from airflow.utils.state import DagRunState, State
+from sqlalchemy import and_, func, or_, select
 
 from airflow_segmentation.report import (
     PROGRESS_KEY,
@@ -34,9 +34,11 @@ if TYPE_CHECKING:
 PAGE_SIZE = 25
 MAX_TASKS = 200
 """Tasks offered by the selector of a run: a mapped elbow task can have thousands."""
+MAX_GOING = 500
+"""Running runs, of whatever Dag, among which sweeps under way are looked for."""
 MAX_SWEEPS = 4
 """Sweeps of a run whose curves are drawn while they grow."""
-MAX_TREND = 200
+MAX_TREND = 100
 """Reports of a Dag whose trend is drawn, latest first."""
 
 
@@ -51,6 +53,7 @@ class Run:
     start_date: datetime | None
     end_date: datetime | None
     conf: dict[str, Any]
+    """Its configuration, where one run is read; empty in a list."""
 
     @property
     def going(self) -> bool:
@@ -101,6 +104,11 @@ class Query:
     """A key of `SORTS`, with a minus in front for descending."""
     page: int = 1
 
+    @property
+    def narrows(self) -> bool:
+        """Whether it leaves runs out that belong to its Dags."""
+        return bool(self.search or self.since or self.until)
+
 
 @dataclass(frozen=True)
 class ListPage:
@@ -114,7 +122,7 @@ class ListPage:
 
 SORTS: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "time": DagRun.run_after,
-    "dag": DagRun.dag_id,
+    "dag": XComModel.dag_id,
     "k": XComModel.value["k"].as_integer(),
     "sse": XComModel.value["sse"].as_float(),
     "explained": XComModel.value["explained"].as_float(),
@@ -130,14 +138,15 @@ _RUN = (
     DagRun.run_after,
     DagRun.start_date,
     DagRun.end_date,
-    DagRun.conf,
 )
 
 
 def find_run(session: Session, dag_id: str, run_id: str) -> Run | None:
     """Return a run, or None where there is none of that id."""
-    row = session.execute(select(*_RUN).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)).one_or_none()
-    return None if row is None else _run(row)
+    row = session.execute(
+        select(*_RUN, DagRun.conf).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+    ).one_or_none()
+    return None if row is None else _run(row, row.conf)
 
 
 def tasks_with(session: Session, run: Run, key: str) -> list[Task]:
@@ -217,36 +226,54 @@ def finished_tasks(session: Session, run: Run) -> tuple[int, int]:
     return sum(count for state, count in counts.items() if state in State.finished), sum(counts.values())
 
 
-def dag_ids_with_reports(session: Session) -> set[str]:
-    """Return the ids of all Dags that ever reported."""
-    return set(session.scalars(select(XComModel.dag_id).where(XComModel.key == SUMMARY_KEY).distinct()))
+def count_reports(session: Session) -> dict[str, int]:
+    """Return how many reports each Dag has, by its id; those that have none are absent."""
+    rows = session.execute(
+        select(XComModel.dag_id, func.count()).where(XComModel.key == SUMMARY_KEY).group_by(XComModel.dag_id)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
-def list_reports(session: Session, dag_ids: Collection[str], query: Query) -> ListPage:
-    """Return one page of the runs with a report, of these Dags, that a query asks for."""
-    matching = _matching(_listed(SUMMARY_KEY), dag_ids, query)
-    total = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+def list_reports(session: Session, counts: Mapping[str, int], query: Query) -> ListPage:
+    """Return one page of the runs with a report that a query asks for.
+
+    :param counts: the Dags to list the runs of, and how many reports each has.
+    """
+    dag_ids = sorted({query.dag_id} & counts.keys()) if query.dag_id else sorted(counts)
+    keys = (XComModel.dag_run_id, XComModel.task_id, XComModel.map_index)
+    matching = _matching(_pushed(SUMMARY_KEY, *keys).where(XComModel.dag_id.in_(dag_ids)), query)
+    total = (
+        session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+        if query.narrows
+        else sum(counts[dag_id] for dag_id in dag_ids)
+    )
     pages = max(1, math.ceil(total / PAGE_SIZE))
     page = min(max(1, query.page), pages)
     column = SORTS.get(query.sort.removeprefix("-"), DagRun.run_after)
-    order = column.desc() if query.sort.startswith("-") else column.asc()
-    rows = session.execute(
-        matching.order_by(order.nulls_last(), DagRun.id.desc(), XComModel.task_id, XComModel.map_index)
-        .limit(PAGE_SIZE)
-        .offset((page - 1) * PAGE_SIZE)
-    )
+    first = column.desc() if query.sort.startswith("-") else column.asc()
+    order = (first.nulls_last(), DagRun.id.desc(), XComModel.task_id, XComModel.map_index)
+    # The keys of a page's rows are found before their values: to sort all values would move megabytes about.
+    found = matching.order_by(*order).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE).subquery()
+    of_page = and_(*(key == found.c[key.name] for key in keys))
+    rows = session.execute(_listed(SUMMARY_KEY).join(found, of_page).order_by(*order))
     return ListPage(tuple(_as_listed(rows, Summary)), total, page, pages)
 
 
-def list_going(session: Session, dag_ids: Collection[str], query: Query) -> list[Listed]:
+def list_going(session: Session, dag_ids: Collection[str]) -> list[Listed]:
     """Return the runs still going that have begun to sweep, of these Dags, latest first."""
-    rows = session.execute(
-        _matching(_listed(PROGRESS_KEY), dag_ids, query)
-        .where(DagRun._state.in_(["running", "queued"]))
+    # Every finished sweep has left its progress, so that the runs are found first, and few are going.
+    going = session.scalars(
+        select(DagRun.id)
+        .where(DagRun._state == DagRunState.RUNNING)
         .order_by(DagRun.run_after.desc())
-        .limit(PAGE_SIZE)
+        .limit(MAX_GOING)
+    ).all()
+    if not going:
+        return []
+    rows = session.execute(
+        _listed(PROGRESS_KEY).where(DagRun.id.in_(going)).order_by(DagRun.run_after.desc())
     )
-    return list(_as_listed(rows, Progress))
+    return [row for row in _as_listed(rows, Progress) if row.run.dag_id in dag_ids][:PAGE_SIZE]
 
 
 def reporting_tasks(session: Session, dag_id: str) -> list[Task]:
@@ -277,21 +304,20 @@ def trend(session: Session, dag_id: str, task: Task) -> list[Listed]:
 
 
 def _listed(key: str) -> Select[Any]:
-    return (
-        select(*_RUN, XComModel.task_id, XComModel.map_index, XComModel.value)
-        .join(DagRun, DagRun.id == XComModel.dag_run_id)
-        .where(XComModel.key == key)
-    )
+    return _pushed(key, *_RUN, XComModel.task_id, XComModel.map_index, XComModel.value)
 
 
-def _matching(statement: Select[Any], dag_ids: Collection[str], query: Query) -> Select[Any]:
-    wanted = {query.dag_id} & set(dag_ids) if query.dag_id else dag_ids
-    statement = statement.where(XComModel.dag_id.in_(sorted(wanted)))
+def _pushed(key: str, *columns: Any) -> Select[Any]:
+    joined = select(*columns).select_from(XComModel).join(DagRun, DagRun.id == XComModel.dag_run_id)
+    return joined.where(XComModel.key == key)
+
+
+def _matching(statement: Select[Any], query: Query) -> Select[Any]:
     if query.search:
         statement = statement.where(
             or_(
-                DagRun.dag_id.icontains(query.search, autoescape=True),
-                DagRun.run_id.icontains(query.search, autoescape=True),
+                XComModel.dag_id.icontains(query.search, autoescape=True),
+                XComModel.run_id.icontains(query.search, autoescape=True),
             )
         )
     if query.since:
@@ -312,15 +338,15 @@ def _as_listed(rows: Iterable[Any], kind: type[Summary] | type[Progress]) -> Ite
         )
 
 
-def _run(row: Any) -> Run:
+def _run(row: Any, conf: Any = None) -> Run:
     return Run(
-        row.dag_id,
-        row.run_id,
-        row.state or "queued",
-        row.run_after,
-        row.start_date,
-        row.end_date,
-        row.conf or {},
+        dag_id=row.dag_id,
+        run_id=row.run_id,
+        state=row.state or "queued",
+        run_after=row.run_after,
+        start_date=row.start_date,
+        end_date=row.end_date,
+        conf=conf if isinstance(conf, dict) else {},
     )
 
 

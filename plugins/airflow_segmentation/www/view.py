@@ -55,10 +55,13 @@ class SegmentationView(BaseView):
         """List the runs with a report of every Dag that the viewer may read."""
         query = pages.query_of(request.args)
         with create_session(scoped=False) as session:
-            dag_ids = runs.dag_ids_with_reports(session) & _viewer().readable_dag_ids(session)
-            listed = runs.list_reports(session, dag_ids, query)
-            going = runs.list_going(session, dag_ids, query)
-        return _page("runs.html", **pages.runs_page(listed, going, query, sorted(dag_ids), request.args))
+            readable = _viewer().readable_dag_ids(session)
+            counts = {
+                dag_id: count for dag_id, count in runs.count_reports(session).items() if dag_id in readable
+            }
+            listed = runs.list_reports(session, counts, query)
+            going = runs.list_going(session, readable)
+        return _page("runs.html", **pages.runs_page(listed, going, query, sorted(counts), request.args))
 
     @expose("/run")
     def run(self) -> Response:
