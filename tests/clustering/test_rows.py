@@ -102,6 +102,15 @@ def test_weights_count_in_a_sampled_sweep(values):
     assert found.inertias[3] == pytest.approx(weights @ squared)
 
 
+@pytest.mark.parametrize("size", [0, 7, 4999, 5000, 9000])
+def test_uniform_rows_are_rows_of_the_file_in_its_order(file, values, size):
+    drawn = ParquetRows(file, ["a", "b"]).uniform(size, 0)
+
+    places = [int(np.flatnonzero((values == row).all(axis=1))[0]) for row in drawn]
+    assert len(drawn) == min(size, 5000)
+    assert places == sorted(set(places))
+
+
 @pytest.mark.parametrize("bad", [None, float("nan"), float("inf")])
 def test_a_missing_value_is_an_error_that_names_the_column(tmp_path, bad):
     path = tmp_path / "rows.parquet"
@@ -129,5 +138,5 @@ def test_measuring_by_groups_is_measuring_each_row(seed, features, grid):
         labels = assign(table, each)
         distances = np.linalg.norm(table - each[labels], axis=1)
         assert amounts[:, 0].tolist() == np.bincount(labels, minlength=len(each)).tolist()
-        assert amounts[:, 1] == pytest.approx(np.bincount(labels, distances**2, len(each)))
-        assert amounts[:, 2] == pytest.approx(np.bincount(labels, distances, len(each)))
+        assert amounts[:, 1] == pytest.approx(np.bincount(labels, distances**2, len(each)), abs=1e-9)
+        assert amounts[:, 2] == pytest.approx(np.bincount(labels, distances, len(each)), abs=1e-6)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.scores import calinski_harabasz as calinski_harabasz
     from airflow_segmentation.clustering.scores import davies_bouldin as davies_bouldin
     from airflow_segmentation.clustering.scores import silhouette as silhouette
-    from airflow_segmentation.clustering.stability import Stability as Stability
-    from airflow_segmentation.clustering.stability import repeat_choice as repeat_choice
+    from airflow_segmentation.clustering.stability import count_choices as count_choices
+    from airflow_segmentation.clustering.stability import sweep_resamples as sweep_resamples
     from airflow_segmentation.clustering.sweep import Progress as Progress
     from airflow_segmentation.clustering.sweep import RangeCut as RangeCut
     from airflow_segmentation.clustering.sweep import Sweep as Sweep
@@ -40,16 +40,16 @@ _HOMES = {
     "Progress": "sweep",
     "RangeCut": "sweep",
     "Rows": "rows",
-    "Stability": "stability",
     "Sweep": "sweep",
     "assign": "points",
     "calinski_harabasz": "scores",
     "choose_k": "elbow",
     "chord": "elbow",
+    "count_choices": "stability",
     "davies_bouldin": "scores",
     "profile_segments": "profiles",
-    "repeat_choice": "stability",
     "silhouette": "scores",
+    "sweep_resamples": "stability",
     "sweep_rows": "sweep",
     "sweep_table": "sweep",
 }

@@ -15,6 +15,9 @@ Ints = NDArray[np.intp]
 BLOCK = 2048
 """Rows whose distances to all centres are taken at once: 2,048 x 49 of them stay in a core's cache."""
 
+MEASURED = 4 * BLOCK
+"""Rows that are measured at once, against the few centres near them."""
+
 
 @dataclass(frozen=True)
 class Segments:
@@ -166,21 +169,42 @@ def measure(rows: Floats, weights: Floats | None, centers: list[Floats]) -> list
     This is exact. Rows are grouped by their nearest of the last centres, and for each k only those centres
     are looked at that may be nearest to a row of the group, by the triangle inequality.
     """
-    offset = centers[-1].mean(axis=0)
-    centred = rows - offset
-    shifted = [each - offset for each in centers]
     amounts = [np.zeros((len(each), 3)) for each in centers]
-    for group, hub in _groups(centred, shifted[-1]):
-        members = centred[group]
-        radius = np.sqrt(((members - hub) ** 2).sum(axis=1).max())
-        own_weights = None if weights is None else weights[group]
-        for each, amount in zip(shifted, amounts, strict=True):
-            gaps = np.sqrt(((each - hub) ** 2).sum(axis=1))
-            near = np.flatnonzero(gaps <= (gaps.min() + 2.0 * radius) * (1.0 + 1e-9))
-            for block in _blocks(len(members)):
-                part = None if own_weights is None else own_weights[block]
-                amount[near] += _amounts(members[block], part, each[near])
+    for group, hub in _groups(rows, centers[-1]):
+        # From the hub, coordinates are as small as can be, and so are the rounding errors of products.
+        members = rows[group] - hub
+        moved = [each - hub for each in centers]
+        near = _near(moved, np.sqrt(np.einsum("ij,ij->i", members, members).max()))
+        products = [_product(each[which]) for each, which in zip(moved, near, strict=True)]
+        for block in _blocks(len(members), MEASURED):
+            augmented = np.vstack([members[block].T, np.ones(len(members[block]))])
+            squares = np.einsum("ij,ij->i", members[block], members[block])
+            parts = np.ones((len(squares), 3))
+            own_weights = None if weights is None else weights[group[block], None]
+            for product, which, amount in zip(products, near, amounts, strict=True):
+                own, nearest = _owned(product @ augmented)
+                squared = np.maximum(nearest + squares, 0.0)
+                parts[:, 1] = squared
+                np.sqrt(squared, out=parts[:, 2])
+                amount[which] += own @ (parts if own_weights is None else parts * own_weights)
     return amounts
+
+
+def _near(centers: list[Floats], radius: float) -> list[Ints]:
+    """Return for each k which centres may be the nearest to some row within `radius` of the origin."""
+    gaps = [np.sqrt(np.einsum("ij,ij->i", each, each)) for each in centers]
+    return [np.flatnonzero(gap <= (gap.min() + 2.0 * radius) * (1.0 + 1e-9)) for gap in gaps]
+
+
+def _owned(distances: Floats) -> tuple[Floats, Floats]:
+    """Return which centre each point belongs to, 1 or 0 in shape (n_centers, n_points), and its distance."""
+    if len(distances) == 1:
+        return np.ones(distances.shape), distances[0]
+    nearest = distances.min(axis=0)
+    hits = distances == nearest
+    if np.count_nonzero(hits) > len(nearest):  # a point between two centres belongs to the first
+        hits = distances.argmin(axis=0) == np.arange(len(distances))[:, None]
+    return hits.astype(float), nearest
 
 
 def _groups(rows: Floats, hubs: Floats) -> Iterator[tuple[Ints, Floats]]:
@@ -192,23 +216,6 @@ def _groups(rows: Floats, hubs: Floats) -> Iterator[tuple[Ints, Floats]]:
     for group, hub in zip(np.split(order, ends[:-1]), hubs, strict=True):
         if len(group):
             yield group, hub
-
-
-def _amounts(rows: Floats, weights: Floats | None, centers: Floats) -> Floats:
-    """Return the size, SSE and spread of each centre's segment, shape (k, 3)."""
-    if len(centers) == 1:
-        squared = ((rows - centers) ** 2).sum(axis=1)
-        own = np.ones((1, len(rows)))
-    else:
-        distances = _product(centers) @ np.vstack([rows.T, np.ones(len(rows))])
-        nearest = distances.min(axis=0)
-        hits = distances == nearest
-        if np.count_nonzero(hits) > len(rows):  # a row between two centres belongs to the first
-            hits = distances.argmin(axis=0) == np.arange(len(centers))[:, None]
-        own = hits.astype(float)
-        squared = np.maximum(nearest + np.einsum("ij,ij->i", rows, rows), 0.0)
-    parts = np.column_stack([np.ones(len(rows)), squared, np.sqrt(squared)])
-    return own @ (parts if weights is None else parts * weights[:, None])
 
 
 def _measured(points: Points, centers: Floats, labels: Ints) -> Segments:
@@ -229,8 +236,8 @@ def _distinct(rows: Floats, weights: Floats) -> tuple[Floats, Floats]:
     return rows[first], np.add.reduceat(weights, np.flatnonzero(first))
 
 
-def _blocks(length: int) -> Iterator[slice]:
-    return (slice(start, start + BLOCK) for start in range(0, length, BLOCK))
+def _blocks(length: int, size: int = BLOCK) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, length, size))
 
 
 def _assigned(points: Points, centers: Floats) -> tuple[Ints, Floats, Floats]:

@@ -112,6 +112,18 @@ class ParquetRows:
         """Draw about `size` rows."""
         return _drawn(self._batches, self.count, size, seed)
 
+    def uniform(self, size: int, seed: int) -> Floats:
+        """Draw `size` rows without replacement, each as likely, in the order of the file; all if no more."""
+        chosen = np.arange(self.count)
+        if size < self.count:
+            chosen = np.sort(np.random.default_rng(seed).choice(self.count, size, replace=False))
+        kept, start = [], 0
+        for rows, _ in self._batches():
+            first, last = np.searchsorted(chosen, [start, start + len(rows)])
+            kept.append(rows[chosen[first:last] - start])
+            start += len(rows)
+        return np.concatenate(kept)
+
     def measured(self, centers: list[Floats]) -> Iterator[list[Floats]]:
         """Yield what each batch adds to the segments, in the order of the file."""
         with ThreadPoolExecutor(self._n_jobs) as pool:

@@ -1,44 +1,35 @@
-"""How sure the choice of k is: the sweep repeated on resamples of the rows."""
+"""How sure the choice of k is: the sweep repeated on resamples of the rows, and k chosen on each curve."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from airflow_segmentation.clustering.elbow import choose_k
 from airflow_segmentation.clustering.sweep import sweep_rows
 
 ROWS = 2_000
+"""Rows in a resample, at the most: its curve bends where that of all rows does, at a fraction of the cost."""
+
+Curve = tuple[Sequence[int], Sequence[float]]
+"""Values of k, and the SSE at each."""
 
 
-@dataclass(frozen=True)
-class Stability:
-    """How often each k was chosen."""
-
-    resamples: int
-    rows: int
-    """Rows in each resample."""
-    counts: tuple[tuple[int, int], ...]
-    """Pairs of k and how many resamples chose it, most often first."""
-
-
-def repeat_choice(
+def sweep_resamples(
     rows: Any,
     *,
     resamples: int = 20,
     k_min: int = 1,
     k_max: int = 49,
-    sensitivity: float = 1.0,
     random_state: int = 0,
     n_jobs: int | None = None,
-) -> Stability:
-    """Choose k by kneedle, or else by the chord, on each of several bootstrap resamples.
+) -> list[Curve]:
+    """Sweep bootstrap resamples of the rows, and return the curve of each.
 
     Parameters
     ----------
@@ -50,7 +41,7 @@ def repeat_choice(
     rows = np.asarray(rows, float)
     size = min(len(rows), ROWS)
 
-    def curve(resample: int) -> tuple[Any, Any]:
+    def curve(resample: int) -> Curve:
         drawn = np.random.default_rng([random_state, resample]).integers(len(rows), size=size)
         distinct = len(np.unique(rows[drawn], axis=0))
         found = sweep_rows(
@@ -61,12 +52,16 @@ def repeat_choice(
             tol=1e-3,
             random_state=resample,
         )
-        return found.k_values, found.inertias
+        return found.k_values.tolist(), found.inertias.tolist()
 
     jobs = 1 if n_jobs is None else n_jobs if n_jobs > 0 else (os.cpu_count() or 1) + 1 + n_jobs
-    # Pinned around all sweeps: each gives back the limit it found, which must not be more than one thread.
-    with threadpool_limits(limits=1), ThreadPoolExecutor(max(jobs, 1)) as pool:
-        curves = list(pool.map(curve, range(resamples)))
-    chosen = Counter(choose_k(*each, sensitivity=sensitivity).k for each in curves)
-    counts = sorted(chosen.items(), key=lambda pair: (-pair[1], pair[0]))
-    return Stability(resamples, size, tuple(counts))
+    with ThreadPoolExecutor(max(jobs, 1)) as pool:
+        return list(pool.map(curve, range(resamples)))
+
+
+def count_choices(
+    curves: Iterable[Curve], method: str = "kneedle", sensitivity: float = 1.0
+) -> list[tuple[int, int]]:
+    """Return pairs of k and the number of curves on which the method chooses it, most often first."""
+    chosen = Counter(choose_k(*curve, method, sensitivity).k for curve in curves)
+    return sorted(chosen.items(), key=lambda pair: (-pair[1], pair[0]))
