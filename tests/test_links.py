@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.types import TaskInstanceKey
+from airflow_segmentation import links
 from airflow_segmentation.links import ElbowLink, page_path, ui_path
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +38,10 @@ def test_ids_in_a_path_of_the_ui_cannot_leave_it() -> None:
 )
 def test_links_lead_below_the_base_path(base_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+    links._base_path.cache_clear()
 
-    assert page_path("run", dag_id="d") == f"{prefix}/pluginsv2/segmentation/run?dag_id=d"
-    assert ui_path("dags", "d") == f"{prefix}/dags/d"
+    try:
+        assert page_path("run", dag_id="d") == f"{prefix}/pluginsv2/segmentation/run?dag_id=d"
+        assert ui_path("dags", "d") == f"{prefix}/dags/d"
+    finally:
+        links._base_path.cache_clear()

