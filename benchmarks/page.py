@@ -95,7 +95,7 @@ def milliseconds(client: Any, path: str) -> float:
 
 
 def main() -> int:
-    """Print median and 95th percentile of each address; return 1 where one is above its limit."""
+    """Print median and 95th percentile of each page; return 1 where one of `HELD` is above its limit."""
     reports = fill()
     with clients() as users:
         jobs = [(user, name) for user in users for name in PAGES]
@@ -105,15 +105,14 @@ def main() -> int:
                 taken = milliseconds(users[user], PAGES[name])
                 if repeat:  # the first one compiles and connects
                     figures[user, name].append(taken)
-    print(f"{reports:,} reports; at most {MEDIAN_MS} ms in the median and {P95_MS} ms at p95")
+    limits = f"at most {MEDIAN_MS} ms in the median and {P95_MS} ms at p95"
+    print(f"{reports:,} reports; {' and '.join(HELD)}: {limits}")
     failed = 0
     for (user, name), times in figures.items():
         median, p95 = statistics.median(times), statistics.quantiles(times, n=20)[-1]
-        met = median <= MEDIAN_MS and p95 <= P95_MS
-        failed += not met
-        print(
-            f"{user:10} {name:20} median {median:6.1f} ms   p95 {p95:6.1f} ms   {'' if met else 'too slow'}"
-        )
+        missed = name in HELD and (median > MEDIAN_MS or p95 > P95_MS)
+        failed += missed
+        print(f"{user:10} {name:20} median {median:6.1f} ms   p95 {p95:6.1f} ms   {'too slow' * missed}")
     return int(failed > 0)
 
 
