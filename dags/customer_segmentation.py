@@ -56,7 +56,11 @@ with DAG(
     load = CsvLoadOperator(task_id="load", path=str(PROJECT / "data" / "file.csv"), id_column="CUST_ID")
     scale = MinMaxPreprocessOperator(task_id="scale", data=load.output, features="{{ params.features }}")
     sweep = KMeansSweepOperator(
-        task_id="sweep", data=scale.output, k_min="{{ params.k_min }}", k_max="{{ params.k_max }}"
+        task_id="sweep",
+        data=scale.output,
+        k_min="{{ params.k_min }}",
+        k_max="{{ params.k_max }}",
+        stability=20,
     )
     choose = ElbowOperator(
         task_id="choose",

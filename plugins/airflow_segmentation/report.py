@@ -202,7 +202,7 @@ class Report:
             silhouette=chosen.silhouette,
             features=len(self.features),
             warnings=len(self.warnings),
-            curve=tuple((point.k, _significant(point.sse, 4)) for point in self.curve),
+            curve=tuple((point.k, significant(point.sse, 4)) for point in self.curve),
             created_at=self.created_at,
         )
 
@@ -369,7 +369,8 @@ def _plain_reader(kind: Any) -> Callable[[Any, str], Any]:
     return read
 
 
-def _significant(value: float, digits: int) -> float:
+def significant(value: float, digits: int = 6) -> float:
+    """Return the value with the digits that a person can use, which keeps a record small."""
     return float(f"{value:.{digits}g}")
 
 

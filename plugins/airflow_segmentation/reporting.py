@@ -2,32 +2,122 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
-from airflow_segmentation.report import CurvePoint, Dropped, Feature, Report
+from airflow_segmentation.errors import InputError
+from airflow_segmentation.report import (
+    METHODS,
+    Choice,
+    CurvePoint,
+    Dropped,
+    Feature,
+    Method,
+    Profile,
+    Report,
+    Stability,
+    Times,
+    significant,
+)
 from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.sweep_table import Sweep
+from airflow_segmentation.tables import as_matrix
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from airflow_segmentation.tables import Table
+
+SAMPLE_ROWS = 400
+"""Rows that the page draws: as many as can be told apart on a chart, and few enough for a report."""
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """How k is chosen from a curve.
+
+    :param method: one of :data:`~airflow_segmentation.report.METHODS`.
+    :param sensitivity: Kneedle's S.
+    :param given: the k to take instead; None to choose.
+    """
+
+    method: Method
+    sensitivity: float
+    given: int | None = None
+
+    def choose(self, sweep: Sweep) -> tuple[int, str]:
+        """Return k and what decided it: a method, or "given".
+
+        :raises InputError: if the given k was not swept.
+        """
+        if self.given is not None:
+            sweep.index(self.given)
+            return self.given, "given"
+        k, decided_by = self._by(self.method, sweep)
+        return k, decided_by
+
+    def choices(self, sweep: Sweep) -> tuple[Choice, ...]:
+        """Return what every method would choose whose score the sweep holds."""
+        possible = [method for method in METHODS if method in ("kneedle", "chord") or method in sweep.scores]
+        found = [(method, *self._by(method, sweep)) for method in possible]
+        return tuple(Choice(method, k if decided_by == method else None) for method, k, decided_by in found)
+
+    def of_half_range(self, sweep: Sweep) -> Choice | None:
+        """Return what the method would choose with the largest k cut to half; None of too short a range."""
+        half = sweep.up_to(max(sweep.k_values) // 2)
+        if half is None:
+            return None
+        k, decided_by = self._by(self.method, half)
+        return Choice(self.method, k if decided_by == self.method else None)
+
+    def stability(self, sweep: Sweep) -> Stability | None:
+        """Return how often each k would be chosen over the sweep's resamples; None where there are none."""
+        if not sweep.resamples:
+            return None
+        from airflow_segmentation.clustering import count_choices
+
+        method = self.method if self.method == "chord" else "kneedle"
+        counts = count_choices(sweep.resamples, method=method, sensitivity=self.sensitivity)
+        return Stability(len(sweep.resamples), sweep.resample_rows, tuple(Times(*pair) for pair in counts))
+
+    def _by(self, method: str, sweep: Sweep) -> tuple[int, str]:
+        from airflow_segmentation.clustering import choose_k
+
+        try:
+            found = choose_k(sweep.k_values, sweep.inertias, method, self.sensitivity, sweep.scores)
+        except ValueError as error:
+            raise InputError(f"{error}; name it in the scores of KMeansSweepOperator") from None
+        return found.k, found.decided_by
 
 
 def build_report(
-    sweep: Sweep, *, k: int, decided_by: str, method: str, sensitivity: float, sweep_uri: str, model_uri: str
+    sweep: Sweep,
+    chooser: Chooser,
+    *,
+    k: int,
+    decided_by: str,
+    sweep_uri: str,
+    model_uri: str,
+    table: Table | None = None,
 ) -> Report:
     """Return the report of a choice.
 
     :param sweep: the sweep that k was chosen from.
+    :param chooser: how it was chosen.
     :param k: the chosen k.
     :param decided_by: what gave it: a method, or "given".
-    :param method: the method that was asked for.
-    :param sensitivity: Kneedle's S.
     :param sweep_uri: where the sweep's table is.
     :param model_uri: where the model for k was saved.
+    :param table: the table that was swept, for profiles of the segments and rows to draw; None to do without.
     """
     scaling = sweep.scaling
+    half, choices, stability = chooser.of_half_range(sweep), chooser.choices(sweep), chooser.stability(sweep)
     return Report(
         k=k,
-        method=method,
+        method=chooser.method,
         decided_by=decided_by,
-        sensitivity=sensitivity,
+        sensitivity=float(chooser.sensitivity),
         k_min=min(sweep.k_values),
         k_max=max(sweep.k_values),
         random_state=sweep.random_state,
@@ -35,7 +125,15 @@ def build_report(
         rows=scaling.rows,
         curve=_curve(sweep),
         dropped=tuple(Dropped(reason, rows) for reason, rows in scaling.dropped),
-        warnings=_warnings(sweep, k, decided_by, method),
+        fit="full" if sweep.fit_rows == scaling.rows else "sample",
+        fit_rows=sweep.fit_rows,
+        choices=choices,
+        half_range=half,
+        half_k_max=None if half is None else max(sweep.k_values) // 2,
+        stability=stability,
+        profiles=() if table is None else _profiles(table, sweep, k),
+        sample=() if table is None else _sample(table, sweep),
+        warnings=_warnings(sweep, chooser, k, decided_by, half, stability),
         data_uri=without_secrets(sweep.data_uri),
         sweep_uri=without_secrets(sweep_uri),
         model_uri=without_secrets(model_uri),
@@ -48,40 +146,82 @@ def _curve(sweep: Sweep) -> tuple[CurvePoint, ...]:
         CurvePoint(
             k=int(k),
             sse=float(sweep.inertias[index]),
-            explained=1 - sweep.inertias[index] / sweep.total_sse if sweep.total_sse > 0 else 1.0,
-            seconds=_rounded(sweep.seconds[index]),
+            explained=significant(1 - sweep.inertias[index] / sweep.total_sse)
+            if sweep.total_sse > 0
+            else 1.0,
+            seconds=significant(sweep.seconds[index]),
             iterations=int(sweep.iterations[index]),
             sizes=tuple(map(int, sweep.sizes[index])),
-            centers=tuple(
-                tuple(map(_rounded, center)) for center in sweep.scaling.to_original(sweep.centers[index])
-            ),
-            **{name: float(values[index]) for name, values in sweep.scores.items()},
+            centers=_rounded(sweep.scaling.to_original(sweep.centers[index])),
+            **{name: significant(float(values[index])) for name, values in sweep.scores.items()},
         )
         for index, k in enumerate(sweep.k_values)
     )
 
 
-def _warnings(sweep: Sweep, k: int, decided_by: str, method: str) -> tuple[str, ...]:
+def _profiles(table: Table, sweep: Sweep, k: int) -> tuple[Profile, ...]:
+    """Describe each numeric column over the segments, in original units, one column in memory at a time."""
+    import numpy as np
+
+    from airflow_segmentation.clustering import assign, profile_segments
+
+    features = list(sweep.scaling.features)
+    scale, offset = sweep.scaling.factors()
+    centers = sweep.centers[sweep.index(k)]
+    labels = np.concatenate(
+        [assign(as_matrix(batch, features), centers) for batch in table.batches(features)]
+    )
+    others = [name for name in table.numeric_columns if name not in features]
+    profiles = []
+    for name in [*features, *others]:
+        values = as_matrix(table.read([name]), [name])[:, 0]
+        if name in features:
+            index = features.index(name)
+            values = (values - offset[index]) / scale[index]
+        found = profile_segments(labels, {name: values}, k)[0]
+        rows = (found.mean, found.q25, found.q50, found.q75)
+        profiles.append(Profile(name, *(tuple(map(significant, row)) for row in rows)))
+    return tuple(profiles)
+
+
+def _sample(table: Table, sweep: Sweep) -> tuple[tuple[float, ...], ...]:
+    rows = table.sample(sweep.scaling.features, SAMPLE_ROWS, seed=sweep.random_state)
+    return _rounded(sweep.scaling.to_original(rows))
+
+
+def _rounded(rows: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(map(significant, row)) for row in rows.tolist())
+
+
+def _warnings(
+    sweep: Sweep, chooser: Chooser, k: int, decided_by: str, half: Choice | None, stability: Stability | None
+) -> tuple[str, ...]:
     """Return what a person should know before trusting this k, in words."""
     low, high = min(sweep.k_values), max(sweep.k_values)
     warnings = list(sweep.warnings)
-    if decided_by not in (method, "given"):
+    if decided_by not in (chooser.method, "given"):
         warnings.append(
-            f"{method} found no elbow in k={low}..{high}; k={k} is the point of the curve farthest from the "
-            "line between its ends. Sweep a wider range, or choose k yourself"
+            f"{chooser.method} found no elbow in k={low}..{high}; k={k} is the point of the curve farthest "
+            "from the line between its ends. Sweep a wider range, or choose k yourself"
         )
     if decided_by != "given" and low < high and k in (low, high):
         warnings.append(
             f"The chosen k={k} is at the edge of the range {low}..{high}, so the curve may bend beyond it; "
             "sweep a wider range"
         )
+    if decided_by == chooser.method and half is not None and half.k != k:
+        found = "finds no k" if half.k is None else f"chooses k={half.k}"
+        warnings.append(
+            f"The choice hangs on the range: {chooser.method} {found} in k={low}..{high // 2}, and k={k} in "
+            f"k={low}..{high}. Keep the range the same between runs that you compare"
+        )
+    if stability is not None and 2 * stability.counts[0].times < stability.resamples:
+        warnings.append(
+            f"No k was chosen by half of the {stability.resamples} resamples, so take k as a range rather "
+            "than a number"
+        )
     warnings.extend(
         f"Feature {name} has one value only, and cannot tell customers apart"
         for name in sweep.scaling.constant
     )
     return tuple(warnings)
-
-
-def _rounded(value: float) -> float:
-    """Return the value with the digits that a person can use, which keeps the report small."""
-    return float(f"{value:.6g}")

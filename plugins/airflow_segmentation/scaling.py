@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.storage import without_secrets
-from airflow_segmentation.tables import Table, as_array, table_written
+from airflow_segmentation.tables import Table, as_array, as_matrix, table_written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,13 +132,14 @@ def scale_table(
     return scaling
 
 
-def as_matrix(batch: pa.RecordBatch | pa.Table, columns: Sequence[str]) -> np.ndarray:
-    """Return numeric columns as float64 of shape (n_rows, n_columns); missing values are NaN."""
-    import numpy as np
-    import pyarrow as pa
+def unscaled(table: Table, features: Sequence[str]) -> Scaling:
+    """Return the record of features that are clustered as they are, in one streamed pass.
 
-    arrays = [batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False) for name in columns]
-    return np.stack(arrays).T
+    :raises InputError: if a feature is not there or is no number, a value is missing or infinite, or there is
+        no row.
+    """
+    table.require_numeric(features)
+    return replace(_measure(table, features, "fail", features, (0.0, 1.0)), feature_range=None)
 
 
 def _measure(

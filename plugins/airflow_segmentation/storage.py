@@ -91,6 +91,19 @@ def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
         raise
 
 
+def remove(uri: str) -> None:
+    """Remove a file, if there is one."""
+    fs, path = _resolve(uri, None)
+    with contextlib.suppress(FileNotFoundError):
+        fs.rm(path)
+
+
+def fingerprint(uri: str, conn_id: str | None = None) -> str:
+    """Return what tells a file from one that was there before: its size and time, or the store's own tag."""
+    fs, path = _resolve(uri, conn_id)
+    return fs.ukey(path)
+
+
 def _resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:
     """Return the filesystem of a URI, and the path in it."""
     try:

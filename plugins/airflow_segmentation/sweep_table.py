@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_segmentation.errors import InputError
@@ -36,7 +36,13 @@ class Sweep:
     """For each k the rows in each segment, in the order of its centres."""
     iterations: Sequence[int]
     seconds: Sequence[float]
+    fit_rows: int
+    """Rows that the centres were fitted on: all, or a sample. SSE and sizes are over all rows."""
     scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    resamples: Sequence[tuple[Sequence[int], Sequence[float]]] = ()
+    """The curve of each resample that was swept: its k and their SSE."""
+    resample_rows: int = 0
+    """Rows in each resample."""
     warnings: Sequence[str] = ()
     """What the sweep had to tell, in words."""
 
@@ -51,6 +57,15 @@ class Sweep:
                 "of that range, or sweep a wider one"
             )
         return list(self.k_values).index(k)
+
+    def up_to(self, k_max: int) -> Sweep | None:
+        """Return the sweep as far as k_max, or None if it does not begin below that."""
+        count = sum(k <= k_max for k in self.k_values)
+        if count < 2:
+            return None
+        by_k = ("k_values", "inertias", "centers", "sizes", "iterations", "seconds")
+        scores = {name: values[:count] for name, values in self.scores.items()}
+        return replace(self, **{name: getattr(self, name)[:count] for name in by_k}, scores=scores)
 
 
 def write_sweep(sweep: Sweep, uri: str) -> None:
@@ -74,6 +89,9 @@ def write_sweep(sweep: Sweep, uri: str) -> None:
             "scaling": sweep.scaling.to_json(),
             "random_state": sweep.random_state,
             "total_sse": sweep.total_sse,
+            "fit_rows": sweep.fit_rows,
+            "resamples": [[list(k_values), list(inertias)] for k_values, inertias in sweep.resamples],
+            "resample_rows": sweep.resample_rows,
             "warnings": list(sweep.warnings),
         }
 
@@ -104,6 +122,9 @@ def read_sweep(uri: str, conn_id: str | None = None) -> Sweep:
         sizes=columns["sizes"],
         iterations=columns["iterations"],
         seconds=columns["seconds"],
+        fit_rows=facts["fit_rows"],
+        resamples=facts["resamples"],
+        resample_rows=facts["resample_rows"],
         warnings=facts["warnings"],
         scores={name: columns[name] for name in SCORES if name in columns},
     )

@@ -29,11 +29,12 @@ class Table:
         import pyarrow.parquet as pq
 
         self.uri = uri
-        self._file = open_for_reading(uri, conn_id)
+        self.file = open_for_reading(uri, conn_id)
+        """The open Parquet file."""
         try:
-            self._parquet = pq.ParquetFile(self._file)
+            self._parquet = pq.ParquetFile(self.file)
         except pyarrow.lib.ArrowInvalid as error:
-            self._file.close()
+            self.file.close()
             raise InputError(
                 f"{without_secrets(uri)} is not a Parquet table ({error}); "
                 "load a CSV with CsvLoadOperator first"
@@ -44,7 +45,7 @@ class Table:
 
     def __exit__(self, *_: object) -> None:
         self._parquet.close()
-        self._file.close()
+        self.file.close()
 
     @property
     def schema(self) -> pa.Schema:
@@ -98,6 +99,24 @@ class Table:
         """Yield the table in order, at most `rows` rows at a time."""
         return self._parquet.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
 
+    def sample(self, columns: Sequence[str], rows: int, seed: int) -> np.ndarray:
+        """Return rows drawn uniformly without replacement, or all where there are no more, in their order.
+
+        :return: float64 of shape (at most `rows`, n_columns); missing values are NaN.
+        """
+        import numpy as np
+
+        drawn = np.arange(self.rows)
+        if rows < self.rows:
+            drawn = np.sort(np.random.default_rng(seed).choice(self.rows, rows, replace=False))
+        parts, start = [np.empty((0, len(columns)))], 0
+        for batch in self.batches(columns):
+            first, last = np.searchsorted(drawn, [start, start + batch.num_rows])
+            if first < last:
+                parts.append(as_matrix(batch, columns)[drawn[first:last] - start])
+            start += batch.num_rows
+        return np.concatenate(parts)
+
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the whole table, or some of its columns, in memory."""
         return self._parquet.read(columns=None if columns is None else list(columns))
@@ -108,6 +127,15 @@ def is_number(kind: pa.DataType) -> bool:
     import pyarrow.types as types
 
     return types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+
+
+def as_matrix(batch: pa.RecordBatch | pa.Table, columns: Sequence[str]) -> np.ndarray:
+    """Return numeric columns as float64 of shape (n_rows, n_columns); missing values are NaN."""
+    import numpy as np
+    import pyarrow as pa
+
+    arrays = [batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False) for name in columns]
+    return np.stack(arrays).T
 
 
 def as_array(values: np.ndarray) -> pa.Array:

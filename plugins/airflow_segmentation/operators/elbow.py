@@ -1,19 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_segmentation.csv import open_data
+from airflow_segmentation.errors import InputError
 from airflow_segmentation.links import ElbowLink
 from airflow_segmentation.model import build_model, save_model
 from airflow_segmentation.operators.arguments import as_optional_int
 from airflow_segmentation.report import METHODS, REPORT_KEY, SUMMARY_KEY, Method
-from airflow_segmentation.reporting import build_report
-from airflow_segmentation.sweep_table import read_sweep
+from airflow_segmentation.reporting import Chooser, build_report
+from airflow_segmentation.sweep_table import Sweep, read_sweep
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
+
+    from airflow_segmentation.tables import Table
 
 
 class ElbowOperator(BaseOperator):
@@ -26,8 +31,9 @@ class ElbowOperator(BaseOperator):
     :param sweep: The table that KMeansSweepOperator wrote. (templated)
     :param model_path: Where to save the model, a scikit-learn Pipeline that takes customers in original
         units; what was there is replaced. (templated)
-    :param method: How to choose k: `kneedle` finds where the SSE curve bends most (Satopaa et al. 2011, by
-        kneed).
+    :param method: How to choose k. `kneedle`: where the SSE curve bends most (Satopaa et al. 2011, by kneed).
+        `chord`: the point farthest from the line between the curve's ends. `silhouette` and
+        `calinski_harabasz`: the largest score; `davies_bouldin`: the smallest.
     :param sensitivity: Kneedle's S: the larger, the more pronounced a bend must be.
     :param k: The k to take instead of the elbow. None, and what a template leaves of it, chooses by `method`.
         (templated)
@@ -66,29 +72,21 @@ class ElbowOperator(BaseOperator):
 
         :raises InputError: if there is no such sweep, or k is not in its range.
         """
-        given = as_optional_int("k", self.k, minimum=1)
         sweep = read_sweep(str(self.sweep), self.conn_id)
-        if given is None:
-            from airflow_segmentation.clustering import choose_k
-
-            choice = choose_k(
-                sweep.k_values, sweep.inertias, method=self.method, sensitivity=self.sensitivity
-            )
-            k, decided_by = choice.k, choice.decided_by
-        else:
-            k, decided_by = given, "given"
+        chooser = Chooser(self.method, self.sensitivity, as_optional_int("k", self.k, minimum=1))
+        k, decided_by = chooser.choose(sweep)
         index = sweep.index(k)
-
         model_path = str(self.model_path)
-        report = build_report(
-            sweep,
-            k=k,
-            decided_by=decided_by,
-            method=self.method,
-            sensitivity=self.sensitivity,
-            sweep_uri=str(self.sweep),
-            model_uri=model_path,
-        )
+        with self._swept(sweep) as table:
+            report = build_report(
+                sweep,
+                chooser,
+                k=k,
+                decided_by=decided_by,
+                sweep_uri=str(self.sweep),
+                model_uri=model_path,
+                table=table,
+            )
         model = build_model(
             sweep.scaling, sweep.centers[index], sweep.inertias[index], sweep.iterations[index]
         )
@@ -102,4 +100,24 @@ class ElbowOperator(BaseOperator):
             *(k, decided_by, report.k_min, report.k_max, report.chosen.sse, 100 * report.chosen.explained),
             report.model_uri,
         )
+        for choice in report.choices:
+            self.log.info("%s would choose %s", choice.method, choice.k or "no k")
+        if report.stability is not None:
+            self.log.info(
+                "Over %d resamples k was chosen: %s",
+                report.stability.resamples,
+                ", ".join(f"{item.k} in {item.times}" for item in report.stability.counts),
+            )
         return {"k": k, "model_path": model_path}
+
+    @contextlib.contextmanager
+    def _swept(self, sweep: Sweep) -> Iterator[Table | None]:
+        """Open the table that was swept; the choice stands without it, but the report tells less."""
+        with contextlib.ExitStack() as stack:
+            table = None
+            try:
+                table = stack.enter_context(open_data(sweep.data_uri, self.conn_id))
+                table.require_numeric(sweep.scaling.features)
+            except InputError as error:
+                self.log.warning("The report has no profiles of the segments: %s", error)
+            yield table

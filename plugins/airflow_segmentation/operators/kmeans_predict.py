@@ -7,9 +7,8 @@ from airflow.sdk import BaseOperator
 
 from airflow_segmentation.csv import open_data
 from airflow_segmentation.model import load_model
-from airflow_segmentation.scaling import as_matrix
 from airflow_segmentation.storage import output_uri
-from airflow_segmentation.tables import table_written
+from airflow_segmentation.tables import as_matrix, table_written
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import time
 import warnings
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -9,23 +12,38 @@ from airflow.sdk import BaseOperator
 from airflow_segmentation.csv import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_int, as_names, as_optional_int
-from airflow_segmentation.scaling import Scaling, as_matrix
+from airflow_segmentation.report import PROGRESS_KEY, Progress, significant
+from airflow_segmentation.scaling import Scaling, unscaled
 from airflow_segmentation.storage import output_uri, without_secrets
-from airflow_segmentation.sweep_table import Sweep, write_sweep
+from airflow_segmentation.sweep_state import SweepState
+from airflow_segmentation.sweep_table import SCORES, Sweep, write_sweep
 
 if TYPE_CHECKING:
-    import numpy as np
     from airflow.sdk import Context, XComArg
+    from airflow.sdk.types import Logger
 
+    from airflow_segmentation.clustering import Progress as SweepProgress
+    from airflow_segmentation.clustering import Sweep as FoundSweep
+    from airflow_segmentation.clustering.stability import Curve
     from airflow_segmentation.tables import Table
+
+
+PACE_SECONDS = 1.0
+"""Time between two reports of how far a sweep is."""
+SILHOUETTE_ROWS = 5_000
+"""Rows, of all, that the silhouette is taken over: it compares each with every other."""
+RESAMPLED_ROWS = 20_000
+"""Rows, of all, that resamples are drawn from."""
 
 
 class KMeansSweepOperator(BaseOperator):
     """
     Fits K-Means for every k of a range, and returns the URI of a table with one row for each k.
 
-    The table holds the SSE (within-cluster sum of squared errors, scikit-learn's inertia), the centres and
-    the sizes for every k.
+    The table holds for every k the SSE (within-cluster sum of squared errors, scikit-learn's inertia), the
+    centres, the sizes and the quality scores. Of a large table the centres are fitted on a sample; SSE and
+    sizes are over all rows nevertheless. A sweep that is interrupted goes on, when Airflow retries it, from
+    the last k it finished; meanwhile its progress is pushed under the XCom key `segmentation_progress`.
 
     :param data: The scaled table, or any Parquet or CSV file. (templated)
     :param k_min: The smallest k. (templated)
@@ -33,7 +51,11 @@ class KMeansSweepOperator(BaseOperator):
     :param random_state: The seed: the same seed and data give the same sweep. (templated)
     :param features: The columns to cluster on. By default those that MinMaxPreprocessOperator scaled or, for
         any other table, all that hold numbers. (templated)
-    :param n_jobs: Cores to use; by default 1, and -1 for all. (templated)
+    :param scores: The quality scores to compute for every k; by default all: `silhouette` (on a sample),
+        `calinski_harabasz` and `davies_bouldin`.
+    :param stability: How many resamples to sweep, so that the report tells how often each k would be chosen;
+        0 for none. (templated)
+    :param n_jobs: Cores to use: by default one, -1 for all. (templated)
     :param conn_id: The connection to the storage of `data`. (templated)
     """
 
@@ -43,6 +65,7 @@ class KMeansSweepOperator(BaseOperator):
         "k_max",
         "random_state",
         "features",
+        "stability",
         "n_jobs",
         "conn_id",
     )
@@ -56,16 +79,23 @@ class KMeansSweepOperator(BaseOperator):
         k_max: int | str = 49,
         random_state: int | str = 42,
         features: Sequence[str] | str | None = None,
+        scores: Sequence[str] = SCORES,
+        stability: int | str = 0,
         n_jobs: int | str | None = None,
         conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        unknown = [score for score in scores if score not in SCORES]
+        if unknown:
+            raise ValueError(f"scores={unknown} should be among {', '.join(SCORES)}")
         self.data = data
         self.k_min = k_min
         self.k_max = k_max
         self.random_state = random_state
         self.features = features
+        self.scores = scores
+        self.stability = stability
         self.n_jobs = n_jobs
         self.conn_id = conn_id
 
@@ -77,28 +107,32 @@ class KMeansSweepOperator(BaseOperator):
         k_min, k_max = as_int("k_min", self.k_min, minimum=1), as_int("k_max", self.k_max, minimum=1)
         if k_min > k_max:
             raise InputError(f"k_min={k_min} should be <= k_max={k_max}")
-        random_state = as_int("random_state", self.random_state, minimum=0)
-        n_jobs = as_optional_int("n_jobs", self.n_jobs, minimum=-1)
-        with open_data(str(self.data), self.conn_id) as table:
-            scaling, rows = self._rows(table)
+        parameters: dict[str, Any] = {
+            "k_min": k_min,
+            "k_max": k_max,
+            "random_state": as_int("random_state", self.random_state, minimum=0),
+        }
+        stability = as_int("stability", self.stability, minimum=0)
+        jobs = as_optional_int("n_jobs", self.n_jobs, minimum=-1) or 1
+        jobs = (os.cpu_count() or 1) if jobs == -1 else jobs
 
-        from airflow_segmentation.clustering import sweep_rows
-
-        with warnings.catch_warnings(record=True) as caught:
+        uri = output_uri(context, "sweep.parquet")
+        with open_data(str(self.data), self.conn_id) as table, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            try:
-                found = sweep_rows(rows, k_min=k_min, k_max=k_max, random_state=random_state, n_jobs=n_jobs)
-            except ValueError as error:
-                raise InputError(str(error)) from error
+            scaling = self._scaling(table)
+            identity = {**parameters, "features": scaling.features}
+            state = SweepState(f"{uri}.state", str(self.data), self.conn_id, identity)
+            found = self._sweep(table, scaling, parameters, jobs, state, _Reporter(context, state, self.log))
+            scores = self._scores(table, scaling, found, parameters["random_state"])
+            resamples, resample_rows = self._resamples(table, scaling, parameters, stability, jobs)
         told = list(dict.fromkeys(str(warning.message) for warning in caught))
         for message in told:
             self.log.warning("%s", message)
-        uri = output_uri(context, "sweep.parquet")
         write_sweep(
             Sweep(
                 data_uri=without_secrets(str(self.data)),
                 scaling=scaling,
-                random_state=random_state,
+                random_state=parameters["random_state"],
                 total_sse=float(found.total_inertia),
                 k_values=found.k_values.tolist(),
                 inertias=found.inertias.tolist(),
@@ -106,39 +140,111 @@ class KMeansSweepOperator(BaseOperator):
                 sizes=[sizes.tolist() for sizes in found.sizes],
                 iterations=found.n_iter.tolist(),
                 seconds=found.fit_seconds.tolist(),
+                fit_rows=found.fit_rows,
+                scores=scores,
+                resamples=resamples,
+                resample_rows=resample_rows,
                 warnings=told,
             ),
             uri,
         )
-        self.log.info(
-            "Swept k=%d..%d over %d rows in %.2f s; SSE falls from %.6g to %.6g",
-            *(found.k_values[0], found.k_values[-1], len(rows), found.fit_seconds.sum()),
-            *(found.inertias[0], found.inertias[-1]),
-        )
+        state.discard()
         return uri
 
-    def _rows(self, table: Table) -> tuple[Scaling, np.ndarray]:
-        """Return how the features were scaled, and the rows to cluster, of shape (n_rows, n_features)."""
-        import numpy as np
+    def _sweep(
+        self,
+        table: Table,
+        scaling: Scaling,
+        parameters: dict[str, Any],
+        jobs: int,
+        state: SweepState,
+        reporter: _Reporter,
+    ) -> FoundSweep:
+        from airflow_segmentation.clustering import ParquetRows, sweep_table
 
+        saved = state.load()
+        if saved is not None:
+            self.log.info("An earlier try was interrupted; going on from where it was")
+        started = time.monotonic()
+        try:
+            found = sweep_table(
+                ParquetRows(table.file, list(scaling.features), jobs),
+                **parameters,
+                n_jobs=jobs,
+                state=saved,
+                on_step=reporter,
+            )
+        except ValueError as error:
+            raise InputError(f"{without_secrets(table.uri)}: {error}") from error
+        self.log.info(
+            "Swept k=%d..%d over %d rows, fitted on %d, in %.1f s; SSE falls from %.6g to %.6g",
+            *(found.k_values[0], found.k_values[-1], found.rows, found.fit_rows, time.monotonic() - started),
+            *(found.inertias[0], found.inertias[-1]),
+        )
+        return found
+
+    def _scores(self, table: Table, scaling: Scaling, found: FoundSweep, seed: int) -> dict[str, list[float]]:
+        from airflow_segmentation import clustering
+
+        scores = {}
+        for name in self.scores:
+            if name == "silhouette":
+                rows = table.sample(scaling.features, SILHOUETTE_ROWS, seed)
+                scores[name] = clustering.silhouette(found, rows).tolist()
+            else:
+                scores[name] = getattr(clustering, name)(found).tolist()
+        return scores
+
+    def _resamples(
+        self, table: Table, scaling: Scaling, parameters: dict[str, Any], count: int, jobs: int
+    ) -> tuple[list[Curve], int]:
+        if not count:
+            return [], 0
+        from airflow_segmentation.clustering.stability import ROWS, sweep_resamples
+
+        rows = table.sample(scaling.features, RESAMPLED_ROWS, parameters["random_state"])
+        started = time.monotonic()
+        curves = sweep_resamples(rows, resamples=count, **parameters, n_jobs=jobs)
+        self.log.info("Swept %d resamples in %.1f s", count, time.monotonic() - started)
+        return curves, min(len(rows), ROWS)
+
+    def _scaling(self, table: Table) -> Scaling:
+        """Return which features to cluster on, and how they were scaled."""
         where = without_secrets(table.uri)
         features = as_names("features", self.features)
         scaled = Scaling.from_json(table.metadata["scaling"]) if "scaling" in table.metadata else None
-        if features is None:
-            features = list(scaled.features) if scaled else table.numeric_columns
+        if scaled is not None:
+            return scaled if features is None else scaled.of(features, where)
+        features = features or table.numeric_columns
         if not features:
             raise InputError(f"{where} has no column of numbers to cluster on")
-        table.require_numeric(features)
-        rows = as_matrix(table.read(features), features)
-        unfit = ~np.isfinite(rows).all(axis=0)
-        if unfit.any():
-            raise InputError(
-                f"Column {features[int(unfit.argmax())]!r} of {where} has missing or infinite values; "
-                "put a MinMaxPreprocessOperator before the sweep"
-            )
-        if not len(rows):
-            raise InputError(f"{where} has no rows; there is nothing to segment")
-        if scaled is not None:
-            return scaled.of(features, where), rows
-        minimum, maximum = rows.min(axis=0).tolist(), rows.max(axis=0).tolist()
-        return Scaling(tuple(features), tuple(minimum), tuple(maximum), rows=len(rows)), rows
+        return unscaled(table, features)
+
+
+class _Reporter:
+    """Logs how far a sweep is, pushes it for the page, and saves its state, at most once a second."""
+
+    def __init__(self, context: Context, state: SweepState, log: Logger) -> None:
+        self._ti = context["ti"]
+        self._state = state
+        self._log = log
+        self._last = time.monotonic()
+
+    def __call__(self, progress: SweepProgress) -> None:
+        if time.monotonic() < self._last + PACE_SECONDS:
+            return
+        self._state.save(progress.state)
+        curve = zip(progress.k_values.tolist(), progress.inertias.tolist(), strict=True)
+        self._ti.xcom_push(
+            key=PROGRESS_KEY,
+            value=Progress(
+                done=progress.done,
+                total=progress.total,
+                curve=tuple((float(k), significant(sse)) for k, sse in curve),
+                updated_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            ).to_json(),
+        )
+        self._log.info(
+            "%d of %d steps done, up to k=%d", progress.done, progress.total, progress.k_values.max(initial=0)
+        )
+        self._last = time.monotonic()
