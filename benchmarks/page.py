@@ -27,6 +27,8 @@ DAGS, RUNS = 25, 200
 REPEATS = 60
 MEDIAN_MS, P95_MS = 50, 150
 BASE = "/pluginsv2/segmentation/"
+HELD = ("run", "list")
+"""The pages that the limits hold for: what a person sees first."""
 PAGES = {
     "run": BASE + "run?dag_id=dag_3&run_id=run_77",
     "run, another k": BASE + "run?dag_id=dag_3&run_id=run_77&k=30&axis=silhouette",
