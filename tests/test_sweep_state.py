@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from airflow_segmentation.sweep_state import SweepState
 
 ARRAYS = {"centers": np.arange(6.0).reshape(3, 2), "done": np.array(3)}

@@ -37,7 +37,9 @@ def sweep(tmp_path, monkeypatch):
     def start(storage: str) -> tuple[subprocess.Popen[str], Path]:
         monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", str(tmp_path / storage))
         process = subprocess.Popen(
-            [sys.executable, "-c", SWEEP, str(ROOT / "plugins"), str(data)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", SWEEP, str(ROOT / "plugins"), str(data)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         return process, tmp_path / storage / "d" / "r" / "t" / "sweep.parquet"
 
