@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The operator alone in a process of its own: what would be pushed is printed, and state is saved after every step.
+# The operator alone in a process of its own: what it would push is printed; state is saved after every step.
 SWEEP = """
 import sys
 sys.path.insert(0, sys.argv[1])
