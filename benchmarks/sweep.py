@@ -1,0 +1,397 @@
+"""The sweep beside what one would use instead: time, memory and SSE, each work in a process of its own.
+
+Run as `.venv/bin/python benchmarks/sweep.py`; works that are compared take turns, and medians are shown.
+Prints the table, writes it into benchmarks/README.md and all figures to benchmarks/sweep.json. Names of
+comparisons, such as `small busy`, run only these, and write nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "plugins"))
+
+FEATURES = ["BALANCE", "PURCHASES", "CREDIT_LIMIT"]
+K = range(1, 50)
+RUNS = 3
+SEEDS = range(10)
+TIMED_K = (3, 10, 25, 49)
+"""k at which scikit-learn is timed on large data; between them its time is interpolated."""
+LARGE = {"1M x 3": (1_000_000, 3, 30), "10M x 3": (10_000_000, 3, 60), "1M x 17": (1_000_000, 17, 20)}
+"""Rows, features, and how many times faster the sweep should be."""
+BEGIN, END = "<!-- sweep: begin -->", "<!-- sweep: end -->"
+
+
+def customers() -> np.ndarray:
+    """Return the three features of the shipped customers, scaled to 0..1."""
+    import pandas as pd
+
+    rows = pd.read_csv(ROOT / "data" / "file.csv")[FEATURES].dropna().to_numpy()
+    return (rows - rows.min(axis=0)) / (rows.max(axis=0) - rows.min(axis=0))
+
+
+def make_large(path: Path, rows: int, features: int) -> None:
+    """Write rows with long tails: jittered customers, or where there are more features, mixed factors."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(0)
+    base, mixing = customers(), rng.normal(size=(4, features))
+    names = [f"f{i}" for i in range(features)]
+    with pq.ParquetWriter(path, pa.schema([(name, pa.float64()) for name in names])) as writer:
+        for _ in range(rows // 1_000_000):
+            if features == 3:
+                part = base[rng.integers(len(base), size=1_000_000)] * rng.lognormal(0, 0.15, (1_000_000, 3))
+            else:
+                factors = rng.normal(size=(1_000_000, 4)) @ mixing
+                part = np.exp(0.4 * factors + 0.4 * rng.normal(size=(1_000_000, features))) / 60
+            writer.write_table(pa.table(dict(zip(names, part.T, strict=True))))
+
+
+# Works: each is called in a process of its own with the folder of the data, and returns figures.
+
+
+class Timed:
+    """Wall and CPU seconds of the block."""
+
+    def __enter__(self) -> Timed:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.figures = {
+            "wall": time.perf_counter() - self._wall,
+            "cpu": time.process_time() - self._cpu,
+        }
+
+
+def small_sweep(_: Path, seed: str = "0", jobs: str = "1") -> dict[str, Any]:
+    from airflow_segmentation.clustering import sweep_rows
+
+    rows = customers()
+    sweep_rows(rows[:200], k_max=2)
+    with Timed() as timed:
+        found = sweep_rows(rows, random_state=int(seed), n_jobs=int(jobs))
+    bits = hashlib.sha256(b"".join(centers.tobytes() for centers in found.cluster_centers)).hexdigest()
+    return timed.figures | {"sse": found.inertias.tolist(), "bits": bits}
+
+
+def small_scores(_: Path) -> dict[str, Any]:
+    from airflow_segmentation.clustering import (
+        assign,
+        calinski_harabasz,
+        davies_bouldin,
+        silhouette,
+        sweep_rows,
+    )
+    from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
+
+    rows = customers()
+    sweep_rows(rows[:200], k_max=2)
+    with Timed() as timed:
+        found = sweep_rows(rows, random_state=0)
+        scores = [silhouette(found, rows), calinski_harabasz(found), davies_bouldin(found)]
+    sample = rows[np.random.default_rng(0).choice(len(rows), 5000, replace=False)]
+    worst = 0.0
+    for k in (2, 5, 8, 15, 30, 49):
+        centers = found.cluster_centers[k - 1]
+        labels = assign(rows, centers)
+        peers = [
+            silhouette_score(sample, assign(sample, centers)),
+            calinski_harabasz_score(rows, labels),
+            davies_bouldin_score(rows, labels),
+        ]
+        worst = max(worst, *(abs(own[k - 1] / peer - 1) for own, peer in zip(scores, peers, strict=True)))
+    return timed.figures | {"worst": worst}
+
+
+def small_peer(_: Path, name: str) -> dict[str, Any]:
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from threadpoolctl import threadpool_limits
+
+    rows = customers()
+    kwargs: dict[str, dict[str, Any]] = {
+        "tutorial": {"init": "random", "n_init": 10, "max_iter": 300, "random_state": 42},
+        "defaults": {"random_state": 0},
+        "kmeans10": {"n_init": 10, "random_state": 0},
+    }
+    if name == "faiss":
+        import faiss
+
+        single = rows.astype(np.float32)
+        faiss.omp_set_num_threads(1)
+
+    def fit(k: int) -> float:
+        if name == "faiss":
+            model = faiss.Kmeans(3, k, niter=25, seed=1)
+            model.train(single)
+            return float(model.index.search(single, 1)[0].sum())
+        if name == "minibatch":
+            return float(MiniBatchKMeans(k, n_init="auto", random_state=0).fit(rows).inertia_)
+        return float(KMeans(k, **kwargs[name]).fit(rows).inertia_)
+
+    fit(2)
+    # One thread each: with more, scikit-learn burns several times the CPU on so few rows.
+    with threadpool_limits(limits=1), Timed() as timed:
+        sse = [fit(k) for k in K]
+    return timed.figures | {"sse": sse}
+
+
+def large_sweep(folder: Path, name: str) -> dict[str, Any]:
+    from airflow_segmentation.clustering import ParquetRows, sweep_table
+
+    columns = [f"f{i}" for i in range(LARGE[name][1])]
+    jobs = os.cpu_count() or 1
+    with Timed() as timed:
+        found = sweep_table(ParquetRows(folder / f"{name}.parquet", columns, n_jobs=jobs), n_jobs=jobs)
+    return timed.figures | {"sse": found.inertias.tolist()}
+
+
+def large_peer(folder: Path, name: str) -> dict[str, Any]:
+    import pyarrow.parquet as pq
+    from sklearn.cluster import KMeans
+
+    columns = pq.read_table(folder / f"{name}.parquet").columns
+    rows = np.column_stack([column.to_numpy() for column in columns])
+    times, sse = [], []
+    for k in TIMED_K:
+        with Timed() as timed:
+            sse.append(KMeans(k, random_state=0).fit(rows).inertia_)
+        times.append(timed.figures)
+    return {
+        "wall": float(np.interp(K, TIMED_K, [each["wall"] for each in times]).sum()),
+        "cpu": float(np.interp(K, TIMED_K, [each["cpu"] for each in times]).sum()),
+        "sse": sse,
+    }
+
+
+def csv_ours(folder: Path) -> dict[str, Any]:
+    os.environ["AIRFLOW_HOME"] = str(folder / "airflow")
+    from airflow_segmentation.csv import Csv, csv_to_table, open_data
+    from airflow_segmentation.scaling import scale_table
+
+    with Timed() as timed:
+        csv_to_table(Csv(str(folder / "large.csv")), str(folder / "loaded.parquet"))
+    with Timed() as scaled, open_data(str(folder / "loaded.parquet")) as table:
+        scale_table(table, str(folder / "scaled.parquet"), ["f0", "f1", "f2"], "drop", (0.0, 1.0))
+    return timed.figures | {"scaling": scaled.figures["wall"]}
+
+
+def csv_peer(folder: Path) -> dict[str, Any]:
+    import pandas as pd
+
+    with Timed() as timed:
+        pd.read_csv(folder / "large.csv").to_parquet(folder / "pandas.parquet")
+    return timed.figures
+
+
+WORKS: dict[str, Callable[..., dict[str, Any]]] = {
+    work.__name__: work
+    for work in (small_sweep, small_scores, small_peer, large_sweep, large_peer, csv_ours, csv_peer)
+}
+
+
+def measured(folder: Path, work: str, *arguments: str, **environment: str) -> dict[str, Any]:
+    """Do one work in a process of its own, and return its figures, peak memory in MB among them."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--work", work, "--folder", str(folder), *arguments],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(work, *arguments, f"{figures['wall']:.2f} s wall, {figures['cpu']:.2f} s CPU", file=sys.stderr)
+    return figures
+
+
+def median(runs: list[dict[str, Any]], figure: str) -> float:
+    return statistics.median(run[figure] for run in runs)
+
+
+def alternating(folder: Path, works: dict[str, tuple[str, ...]], runs: int = RUNS) -> dict[str, list[Any]]:
+    """Do works in turns, so that whatever else the machine does falls on all of them."""
+    results: dict[str, list[Any]] = {name: [] for name in works}
+    for _ in range(runs):
+        for name, work in works.items():
+            results[name].append(measured(folder, *work))
+    return results
+
+
+Row = tuple[str, str, str, bool]
+"""What was compared, what should be, what is, and whether that is enough."""
+
+
+def compare_small(folder: Path, figures: dict[str, Any]) -> list[Row]:
+    peers = ("tutorial", "defaults", "kmeans10", "minibatch", "faiss")
+    works: dict[str, tuple[str, ...]] = {"sweep": ("small_sweep",), "scores": ("small_scores",)}
+    works |= {peer: ("small_peer", peer) for peer in peers}
+    results = alternating(folder, works)
+    seeds = [measured(folder, "small_sweep", str(seed)) for seed in SEEDS]
+    bits = {measured(folder, "small_sweep", "0", jobs, OPENBLAS_NUM_THREADS=jobs)["bits"] for jobs in "12"}
+    curves = np.array([run["sse"] for run in seeds])
+    tutorial = np.array(results["tutorial"][0]["sse"])
+    best = np.min([*curves, *(results[peer][0]["sse"] for peer in peers)], axis=0)
+    figures["small"] = {
+        name: {figure: median(runs, figure) for figure in ("wall", "cpu", "memory")}
+        | ({"sse over best known": (np.array(runs[0]["sse"]) / best).tolist()} if "sse" in runs[0] else {})
+        for name, runs in results.items()
+    }
+    cpu = {name: median(runs, "cpu") for name, runs in results.items()}
+    faster = cpu["tutorial"] / cpu["sweep"]
+    lower = 1 - (curves.mean(axis=1) / tutorial.mean()).max()
+    higher = (curves / tutorial).max() - 1
+    near = (curves / best)[:, :15].max() - 1
+    return [
+        ("8,950 x 3: CPU of the tutorial's loop / ours", ">= 20", f"{faster:.1f}", faster >= 20),
+        ("8,950 x 3: mean SSE below the tutorial's", ">= 2 %", f"{lower:.1%}", lower >= 0.02),
+        ("8,950 x 3: SSE above the tutorial's at any k", "<= 2 %", f"{higher:.1%}", higher <= 0.02),
+        ("8,950 x 3: SSE above the best known, k <= 15", "<= 1 %", f"{near:.2%}", near <= 0.01),
+        (
+            "8,950 x 3: k at which a curve rises",
+            "0",
+            str(int((np.diff(curves) > 0).sum())),
+            bool((np.diff(curves) <= 0).all()),
+        ),
+        ("8,950 x 3: results of one seed", "1", str(len(bits)), len(bits) == 1),
+        *(
+            (f"8,950 x 3: CPU of {peer} / ours", "", f"{cpu[peer] / cpu['sweep']:.1f}", True)
+            for peer in peers[1:]
+        ),
+        (
+            "With all scores: CPU / of the sweep alone",
+            "<= 2",
+            f"{cpu['scores'] / cpu['sweep']:.2f}",
+            cpu["scores"] / cpu["sweep"] <= 2,
+        ),
+        (
+            "Scores: relative difference from scikit-learn's",
+            "<= 1e-6",
+            f"{results['scores'][0]['worst']:.1e}",
+            results["scores"][0]["worst"] <= 1e-6,
+        ),
+    ]
+
+
+def compare_busy(folder: Path, figures: dict[str, Any]) -> list[Row]:
+    alone = [measured(folder, "small_sweep") for _ in range(RUNS)]
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        busy = [measured(folder, "small_sweep") for _ in range(RUNS)]
+    finally:
+        other.kill()
+        other.wait()
+    slower = median(busy, "wall") / median(alone, "wall")
+    figures["busy"] = {"alone": median(alone, "wall"), "busy": median(busy, "wall")}
+    return [("Beside a busy process: wall / alone", "<= 2", f"{slower:.2f}", slower <= 2)]
+
+
+def compare_large(folder: Path, figures: dict[str, Any]) -> list[Row]:
+    rows: list[Row] = []
+    for name, (count, features, needed) in LARGE.items():
+        make_large(folder / f"{name}.parquet", count, features)
+        results = alternating(folder, {"ours": ("large_sweep", name), "peer": ("large_peer", name)}, runs=1)
+        (folder / f"{name}.parquet").unlink()
+        (ours,), (peer,) = results["ours"], results["peer"]
+        faster = peer["wall"] / ours["wall"]
+        ratios = np.array([ours["sse"][k - 1] for k in TIMED_K]) / peer["sse"]
+        figures[name] = {"ours": ours, "peer": peer}
+        where, limit, above = ("any k", 0.01, ratios.max() - 1)
+        if features > 3:
+            where, limit, above = ("the mean", 0.0, ratios.mean() - 1)
+        memory = ours["memory"]
+        rows += [
+            (f"{name}: wall of scikit-learn / ours", f">= {needed}", f"{faster:.0f}", faster >= needed),
+            (f"{name}: SSE above its, at {where}", f"<= {limit:.0%}", f"{above:.2%}", above <= limit),
+            (f"{name}: peak memory", "< 1 GB", f"{memory:.0f} MB", memory < 1000),
+        ]
+    return rows
+
+
+def compare_files(folder: Path, figures: dict[str, Any]) -> list[Row]:
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    make_large(folder / "large.parquet", 10_000_000, 3)
+    file = pq.ParquetFile(folder / "large.parquet")
+    with pyarrow.csv.CSVWriter(folder / "large.csv", file.schema_arrow) as writer:
+        for batch in file.iter_batches():
+            writer.write_batch(batch)
+    results = alternating(folder, {"ours": ("csv_ours",), "pandas": ("csv_peer",)}, runs=1)
+    (folder / "large.csv").unlink()
+    (ours,), (peer,) = results["ours"], results["pandas"]
+    faster = peer["wall"] / ours["wall"]
+    figures["files"] = {"ours": ours, "peer": peer}
+    return [
+        ("CSV of 10M rows to Parquet: wall of pandas / ours", ">= 2", f"{faster:.1f}", faster >= 2),
+        (
+            "The same, then scaled: peak memory",
+            "< 1 GB",
+            f"{ours['memory']:.0f} MB",
+            ours["memory"] < 1000,
+        ),
+    ]
+
+
+COMPARISONS: dict[str, Callable[[Path, dict[str, Any]], list[Row]]] = {
+    "small": compare_small,
+    "busy": compare_busy,
+    "large": compare_large,
+    "files": compare_files,
+}
+
+
+def table(rows: list[Row]) -> str:
+    """Return the rows as a Markdown table."""
+    lines = ["| work | should be | is | |", "|---|---|---|---|"]
+    for work, target, value, met in rows:
+        lines.append(f"| {work} | {target} | {value} | {'' if met else 'missed'} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Do the comparisons; return 1 where one misses."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(COMPARISONS)}; all by default")
+    parser.add_argument("--work", choices=WORKS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        found = WORKS[arguments.work](arguments.folder, *arguments.names)
+        # Linux counts in kilobytes, macOS in bytes.
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        print(json.dumps(found))
+        return 0
+    figures: dict[str, Any] = {}
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="segmentation-bench-") as folder:
+        for name in arguments.names or COMPARISONS:
+            rows += COMPARISONS[name](Path(folder), figures)
+    text = table(rows)
+    print(text)
+    if not arguments.names:
+        readme = ROOT / "benchmarks" / "README.md"
+        before, _, rest = readme.read_text().partition(BEGIN)
+        readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+        (ROOT / "benchmarks" / "sweep.json").write_text(json.dumps(figures, indent=1) + "\n")
+    return 0 if all(met for *_, met in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
