@@ -85,7 +85,8 @@ def test_there_is_a_tab_on_runs_and_dags_and_an_entry_on_the_rail() -> None:
     tabs = in_airflow(TABS)
 
     assert tabs.keys() == {"dag_run", "dag", "nav"}
-    assert {tab["name"] for tab in tabs.values()} == {"Segmentation"}
+    names = {destination: tab["name"] for destination, tab in tabs.items()}
+    assert names == {"dag_run": "Segmentation", "dag": "Segmentation", "nav": "Segments"}
     assert tabs["dag_run"]["url_route"] == "segmentation"
     assert tabs["dag_run"]["href"] == "/pluginsv2/segmentation/run?dag_id={DAG_ID}&run_id={RUN_ID}"
     assert tabs["dag"]["href"] == "/pluginsv2/segmentation/dag?dag_id={DAG_ID}"
