@@ -20,6 +20,9 @@ SCHEMA_VERSION = 1
 MAX_REPORT_BYTES = 64_000
 """A report lives in the metadata database, beside thousands of others, and travels whole to the browser."""
 
+MIN_SAMPLE_ROWS = 100
+"""Fewer rows than these draw no picture of the segments, and are left out."""
+
 REPORT_KEY = "segmentation_report"
 """XCom key of an :class:`Report`, pushed by the task that chooses k."""
 SUMMARY_KEY = "segmentation_summary"
@@ -381,13 +384,17 @@ def _size(report: Report) -> int:
 def _shrunk(report: Report) -> Report:
     """Return the report below its limit, leaving out what the page needs least.
 
-    First the rows to draw, then the centres of the k farthest from the chosen one, the sizes likewise, then
+    First rows to draw, then the centres of the k farthest from the chosen one, the sizes likewise, then
     the profiles of the last columns. Centres of the chosen k stay.
     """
     if _size(report) <= MAX_REPORT_BYTES:
         return report
     if report.sample:
-        report = dataclasses.replace(report, sample=(), left_out=(*report.left_out, "the sample of rows"))
+        each = len(json.dumps(report.sample)) / len(report.sample)
+        kept = len(report.sample) - math.ceil((_size(report) - MAX_REPORT_BYTES + 200) / each)
+        kept = kept if kept >= MIN_SAMPLE_ROWS else 0
+        words = f"all but {kept} of the rows to draw" if kept else "the rows to draw"
+        report = dataclasses.replace(report, sample=report.sample[:kept], left_out=(*report.left_out, words))
     farthest_first = sorted(
         (point.k for point in report.curve if point.k != report.k), key=lambda k: -abs(k - report.k)
     )
@@ -402,14 +409,14 @@ def _shrunk(report: Report) -> Report:
             without.add(k)
         if without:
             changes: dict[str, Any] = {name: None}
-            kept = [point.k for point in report.curve if point.k not in without]
+            left = [point.k for point in report.curve if point.k not in without]
             report = dataclasses.replace(
                 report,
                 curve=tuple(
                     dataclasses.replace(point, **changes) if point.k in without else point
                     for point in report.curve
                 ),
-                left_out=(*report.left_out, f"{words} but for k={min(kept)}..{max(kept)}"),
+                left_out=(*report.left_out, f"{words} but for k={min(left)}..{max(left)}"),
             )
     columns = len(report.profiles)
     while report.profiles and _size(report) > MAX_REPORT_BYTES - 200:

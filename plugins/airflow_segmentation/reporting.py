@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_segmentation.tables import Table
 
-SAMPLE_ROWS = 400
+SAMPLE_ROWS = 300
 """Rows that the page draws: as many as can be told apart on a chart, and few enough for a report."""
 
 
@@ -149,10 +149,10 @@ def _curve(sweep: Sweep) -> tuple[CurvePoint, ...]:
             explained=significant(1 - sweep.inertias[index] / sweep.total_sse)
             if sweep.total_sse > 0
             else 1.0,
-            seconds=significant(sweep.seconds[index]),
+            seconds=significant(sweep.seconds[index], 3),
             iterations=int(sweep.iterations[index]),
             sizes=tuple(map(int, sweep.sizes[index])),
-            centers=_rounded(sweep.scaling.to_original(sweep.centers[index])),
+            centers=_rounded(sweep.scaling.to_original(sweep.centers[index]), digits=5),
             **{name: significant(float(values[index])) for name, values in sweep.scores.items()},
         )
         for index, k in enumerate(sweep.k_values)
@@ -185,12 +185,16 @@ def _profiles(table: Table, sweep: Sweep, k: int) -> tuple[Profile, ...]:
 
 
 def _sample(table: Table, sweep: Sweep) -> tuple[tuple[float, ...], ...]:
+    import numpy as np
+
     rows = table.sample(sweep.scaling.features, SAMPLE_ROWS, seed=sweep.random_state)
-    return _rounded(sweep.scaling.to_original(rows))
+    # In any order: what is too much for a report is left out from the end.
+    shuffled = np.random.default_rng(sweep.random_state).permutation(rows)
+    return _rounded(sweep.scaling.to_original(shuffled), digits=4)
 
 
-def _rounded(rows: np.ndarray) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(map(significant, row)) for row in rows.tolist())
+def _rounded(rows: np.ndarray, digits: int) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(significant(value, digits) for value in row) for row in rows.tolist())
 
 
 def _warnings(
