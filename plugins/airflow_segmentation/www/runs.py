@@ -50,8 +50,6 @@ class Run:
     run_id: str
     state: str
     run_after: datetime
-    start_date: datetime | None
-    end_date: datetime | None
     conf: dict[str, Any]
     """Its configuration, where one run is read; empty in a list."""
 
@@ -61,7 +59,7 @@ class Run:
         return self.state in ("running", "queued")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Task:
     """One task instance; `map_index` is -1 where the task is not mapped."""
 
@@ -128,8 +126,6 @@ _RUN = (
     DagRun.run_id,
     DagRun._state.label("state"),
     DagRun.run_after,
-    DagRun.start_date,
-    DagRun.end_date,
 )
 
 
@@ -345,8 +341,6 @@ def _run(row: Any, conf: Any = None) -> Run:
         run_id=row.run_id,
         state=row.state or "queued",
         run_after=row.run_after,
-        start_date=row.start_date,
-        end_date=row.end_date,
         conf=conf if isinstance(conf, dict) else {},
     )
 
