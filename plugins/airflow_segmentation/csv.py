@@ -8,6 +8,7 @@ it: once to find the types that fit every row, once for the rows.
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import os
 import tempfile
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
+"""Bytes parsed at a time; much larger blocks fall out of the processor's cache."""
+LINES_IN_QUOTES = 100_000
+"""More lines than a quoted value can have: the quote is a stray one."""
 CHUNK_ROWS = 100_000
 
 # The options of pandas.read_csv that pyarrow takes in the same sense.
@@ -154,7 +158,7 @@ def _opened(csv: Csv) -> Iterator[IO[bytes]]:
         import pyarrow as pa
 
         with open_for_reading(csv.uri, csv.conn_id) as file, pa.CompressedInputStream(file, "zstd") as plain:
-            yield plain
+            yield io.BufferedReader(plain)
             return
     else:
         kwargs = {"compression": "infer"}
@@ -209,31 +213,18 @@ def _parsed(block: bytes, csv: Csv, schema: pa.Schema | None = None) -> pa.Table
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the file in blocks of whole lines."""
+    """Yield the file in blocks of whole lines. A line break between quotes ends no line."""
     import pyarrow.lib
 
-    rest = b""
-    while read := file.read(BLOCK_BYTES):
-        rest += read
-        end = _last_line_end(rest)
-        if end:
-            yield rest[:end]
-            rest = rest[end:]
-        elif len(rest) > 8 * BLOCK_BYTES:
-            raise pyarrow.lib.ArrowInvalid("no line ends here, or a quote that does not end")
-    if rest:
-        yield rest
-
-
-def _last_line_end(text: bytes) -> int:
-    """Return where the last whole line ends, or 0. A line break between quotes ends no line."""
-    end = text.rfind(b"\n") + 1
-    open_quotes = text.count(b'"', 0, end)
-    while end and open_quotes % 2:
-        before = text.rfind(b"\n", 0, end - 1) + 1
-        open_quotes -= text.count(b'"', before, end)
-        end = before
-    return end
+    while block := file.read(BLOCK_BYTES):
+        lines = [block, file.readline()]
+        open_quotes = sum(line.count(b'"') for line in lines)
+        while open_quotes % 2:
+            lines.append(file.readline())
+            open_quotes += lines[-1].count(b'"')
+            if not lines[-1] or len(lines) > LINES_IN_QUOTES:
+                raise pyarrow.lib.ArrowInvalid("a quote does not end")
+        yield b"".join(lines)
 
 
 def _mapped(
