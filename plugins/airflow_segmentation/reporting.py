@@ -187,7 +187,9 @@ def _profiles(table: Table, sweep: Sweep, k: int) -> tuple[Profile, ...]:
 def _sample(table: Table, sweep: Sweep) -> tuple[tuple[float, ...], ...]:
     import numpy as np
 
-    rows = table.sample(sweep.scaling.features, SAMPLE_ROWS, seed=sweep.random_state)
+    from airflow_segmentation.clustering import ParquetRows
+
+    rows = ParquetRows(table.file, list(sweep.scaling.features)).uniform(SAMPLE_ROWS, sweep.random_state)
     # In any order: what is too much for a report is left out from the end.
     shuffled = np.random.default_rng(sweep.random_state).permutation(rows)
     return _rounded(sweep.scaling.to_original(shuffled), digits=4)

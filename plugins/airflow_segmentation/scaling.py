@@ -219,11 +219,14 @@ def _medians(table: Table, features: Sequence[str]) -> np.ndarray:
 def _first_missing(batch: pa.RecordBatch, columns: Sequence[str]) -> np.ndarray:
     """Return, of shape (n_rows,), the index of the first of the columns that misses a value, or -1."""
     import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
+
+    from airflow_segmentation.clustering.rows import as_floats
 
     first = np.full(batch.num_rows, -1)
     for index, name in enumerate(columns):
-        absent = pc.is_null(batch.column(name), nan_is_null=True).to_numpy(zero_copy_only=False)
+        absent = as_floats(pc.is_null(batch.column(name), nan_is_null=True).cast(pa.int8())) > 0
         first[absent & (first < 0)] = index
     return first
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.scaling import Scaling
 from airflow_segmentation.storage import without_secrets
-from airflow_segmentation.tables import Table, table_written
+from airflow_segmentation.tables import Table, as_array, table_written
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 SCORES = ("silhouette", "calinski_harabasz", "davies_bouldin")
 """Quality scores that a sweep may hold for each k; NaN where a score has no meaning."""
@@ -70,16 +71,19 @@ class Sweep:
 
 def write_sweep(sweep: Sweep, uri: str) -> None:
     """Write a sweep as a table; the facts that are not by k go with it as metadata."""
+    import numpy as np
     import pyarrow as pa
 
-    columns: dict[str, pa.Array] = {
-        "k": pa.array(sweep.k_values, pa.int32()),
-        "sse": pa.array(sweep.inertias, pa.float64()),
-        "centers": pa.array([center.tolist() for center in sweep.centers], pa.list_(pa.list_(pa.float64()))),
-        "sizes": pa.array([list(map(int, sizes)) for sizes in sweep.sizes], pa.list_(pa.int64())),
-        "iterations": pa.array(sweep.iterations, pa.int32()),
-        "seconds": pa.array(sweep.seconds, pa.float64()),
-        **{name: pa.array(values, pa.float64()) for name, values in sweep.scores.items()},
+    k_values = np.array(sweep.k_values)
+    centers = np.concatenate([np.asarray(each, float) for each in sweep.centers])
+    columns = {
+        "k": as_array(k_values),
+        "sse": as_array(np.array(sweep.inertias, float)),
+        "centers": _lists(k_values, _lists([centers.shape[1]] * len(centers), as_array(centers.ravel()))),
+        "sizes": _lists(k_values, as_array(np.concatenate(sweep.sizes).astype(np.int64))),
+        "iterations": as_array(np.array(sweep.iterations, np.int64)),
+        "seconds": as_array(np.array(sweep.seconds, float)),
+        **{name: as_array(np.array(values, float)) for name, values in sweep.scores.items()},
     }
     batch = pa.record_batch(columns)
     with table_written(uri, batch.schema) as writer:
@@ -128,3 +132,12 @@ def read_sweep(uri: str, conn_id: str | None = None) -> Sweep:
         warnings=facts["warnings"],
         scores={name: columns[name] for name in SCORES if name in columns},
     )
+
+
+def _lists(lengths: Sequence[int] | np.ndarray, values: pa.Array) -> pa.Array:
+    """Return values as lists of the given lengths."""
+    import numpy as np
+    import pyarrow as pa
+
+    offsets = np.cumsum([0, *lengths], dtype=np.int32)
+    return pa.ListArray.from_arrays(as_array(offsets), values)

@@ -99,24 +99,6 @@ class Table:
         """Yield the table in order, at most `rows` rows at a time."""
         return self._parquet.iter_batches(batch_size=rows, columns=None if columns is None else list(columns))
 
-    def sample(self, columns: Sequence[str], rows: int, seed: int) -> np.ndarray:
-        """Return rows drawn uniformly without replacement, or all where there are no more, in their order.
-
-        :return: float64 of shape (at most `rows`, n_columns); missing values are NaN.
-        """
-        import numpy as np
-
-        drawn = np.arange(self.rows)
-        if rows < self.rows:
-            drawn = np.sort(np.random.default_rng(seed).choice(self.rows, rows, replace=False))
-        parts, start = [np.empty((0, len(columns)))], 0
-        for batch in self.batches(columns):
-            first, last = np.searchsorted(drawn, [start, start + batch.num_rows])
-            if first < last:
-                parts.append(as_matrix(batch, columns)[drawn[first:last] - start])
-            start += batch.num_rows
-        return np.concatenate(parts)
-
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the whole table, or some of its columns, in memory."""
         return self._parquet.read(columns=None if columns is None else list(columns))
@@ -132,22 +114,23 @@ def is_number(kind: pa.DataType) -> bool:
 def as_matrix(batch: pa.RecordBatch | pa.Table, columns: Sequence[str]) -> np.ndarray:
     """Return numeric columns as float64 of shape (n_rows, n_columns); missing values are NaN."""
     import numpy as np
-    import pyarrow as pa
 
-    arrays = [batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False) for name in columns]
-    return np.stack(arrays).T
+    from airflow_segmentation.clustering.rows import as_floats
+
+    return np.stack([as_floats(batch.column(name)) for name in columns]).T
 
 
 def as_array(values: np.ndarray) -> pa.Array:
-    """Return float64 or int64 numbers as an Arrow array, without a copy where they are contiguous.
+    """Return numbers as an Arrow array of their type, without a copy where they are contiguous.
 
     `pa.array` would do, but imports pandas to find out that these are not pandas' own.
     """
     import numpy as np
     import pyarrow as pa
 
-    kind = {np.dtype(np.float64): pa.float64(), np.dtype(np.int64): pa.int64()}[values.dtype]
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+    return pa.Array.from_buffers(
+        pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))]
+    )
 
 
 def text_columns(schema: pa.Schema) -> list[str]:

@@ -49,7 +49,7 @@ def sweep_resamples(
             k_min=min(k_min, distinct),
             k_max=min(k_max, distinct),
             n_init=1,
-            tol=1e-3,
+            tol=1e-2,
             random_state=resample,
         )
         return found.k_values.tolist(), found.inertias.tolist()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
     from airflow.sdk.types import Logger
 
+    from airflow_segmentation.clustering import ParquetRows, Rows
     from airflow_segmentation.clustering import Progress as SweepProgress
     from airflow_segmentation.clustering import Sweep as FoundSweep
     from airflow_segmentation.clustering.stability import Curve
@@ -112,6 +113,8 @@ class KMeansSweepOperator(BaseOperator):
             "k_max": k_max,
             "random_state": as_int("random_state", self.random_state, minimum=0),
         }
+        from airflow_segmentation.clustering import ParquetRows
+
         stability = as_int("stability", self.stability, minimum=0)
         jobs = as_optional_int("n_jobs", self.n_jobs, minimum=-1) or 1
         jobs = (os.cpu_count() or 1) if jobs == -1 else jobs
@@ -122,9 +125,14 @@ class KMeansSweepOperator(BaseOperator):
             scaling = self._scaling(table)
             identity = {**parameters, "features": scaling.features}
             state = SweepState(f"{uri}.state", str(self.data), self.conn_id, identity)
-            found = self._sweep(table, scaling, parameters, jobs, state, _Reporter(context, state, self.log))
-            scores = self._scores(table, scaling, found, parameters["random_state"])
-            resamples, resample_rows = self._resamples(table, scaling, parameters, stability, jobs)
+            rows = ParquetRows(table.file, list(scaling.features), jobs)
+            reporter = _Reporter(context, state, self.log)
+            try:
+                found = self._sweep(rows, parameters, jobs, state, reporter)
+            except ValueError as error:
+                raise InputError(f"{without_secrets(table.uri)}: {error}") from error
+            scores = self._scores(rows, found, parameters["random_state"])
+            resamples, resample_rows = self._resamples(rows, parameters, stability, jobs)
         told = list(dict.fromkeys(str(warning.message) for warning in caught))
         for message in told:
             self.log.warning("%s", message)
@@ -152,30 +160,15 @@ class KMeansSweepOperator(BaseOperator):
         return uri
 
     def _sweep(
-        self,
-        table: Table,
-        scaling: Scaling,
-        parameters: dict[str, Any],
-        jobs: int,
-        state: SweepState,
-        reporter: _Reporter,
+        self, rows: Rows, parameters: dict[str, Any], jobs: int, state: SweepState, reporter: _Reporter
     ) -> FoundSweep:
-        from airflow_segmentation.clustering import ParquetRows, sweep_table
+        from airflow_segmentation.clustering import sweep_table
 
         saved = state.load()
         if saved is not None:
             self.log.info("An earlier try was interrupted; going on from where it was")
         started = time.monotonic()
-        try:
-            found = sweep_table(
-                ParquetRows(table.file, list(scaling.features), jobs),
-                **parameters,
-                n_jobs=jobs,
-                state=saved,
-                on_step=reporter,
-            )
-        except ValueError as error:
-            raise InputError(f"{without_secrets(table.uri)}: {error}") from error
+        found = sweep_table(rows, **parameters, n_jobs=jobs, state=saved, on_step=reporter)
         self.log.info(
             "Swept k=%d..%d over %d rows, fitted on %d, in %.1f s; SSE falls from %.6g to %.6g",
             *(found.k_values[0], found.k_values[-1], found.rows, found.fit_rows, time.monotonic() - started),
@@ -183,30 +176,29 @@ class KMeansSweepOperator(BaseOperator):
         )
         return found
 
-    def _scores(self, table: Table, scaling: Scaling, found: FoundSweep, seed: int) -> dict[str, list[float]]:
+    def _scores(self, rows: ParquetRows, found: FoundSweep, seed: int) -> dict[str, list[float]]:
         from airflow_segmentation import clustering
 
         scores = {}
         for name in self.scores:
             if name == "silhouette":
-                rows = table.sample(scaling.features, SILHOUETTE_ROWS, seed)
-                scores[name] = clustering.silhouette(found, rows).tolist()
+                scores[name] = clustering.silhouette(found, rows.uniform(SILHOUETTE_ROWS, seed)).tolist()
             else:
                 scores[name] = getattr(clustering, name)(found).tolist()
         return scores
 
     def _resamples(
-        self, table: Table, scaling: Scaling, parameters: dict[str, Any], count: int, jobs: int
+        self, rows: ParquetRows, parameters: dict[str, Any], count: int, jobs: int
     ) -> tuple[list[Curve], int]:
         if not count:
             return [], 0
         from airflow_segmentation.clustering.stability import ROWS, sweep_resamples
 
-        rows = table.sample(scaling.features, RESAMPLED_ROWS, parameters["random_state"])
+        drawn = rows.uniform(RESAMPLED_ROWS, parameters["random_state"])
         started = time.monotonic()
-        curves = sweep_resamples(rows, resamples=count, **parameters, n_jobs=jobs)
+        curves = sweep_resamples(drawn, resamples=count, **parameters, n_jobs=jobs)
         self.log.info("Swept %d resamples in %.1f s", count, time.monotonic() - started)
-        return curves, min(len(rows), ROWS)
+        return curves, min(len(drawn), ROWS)
 
     def _scaling(self, table: Table) -> Scaling:
         """Return which features to cluster on, and how they were scaled."""
