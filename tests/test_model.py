@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.model import build_model, load_model, save_model
@@ -50,12 +51,24 @@ def test_medians_stand_for_missing_values():
     assert len(model[:-1].transform([[np.nan, np.nan]])) == 1
 
 
-def test_what_is_saved_is_loaded(tmp_path):
-    for medians in (None, (0.0, 1.0)):
-        model = build_model(scaling_of(ROWS, medians=medians), np.array([[0.0, 0.0], [1.0, 1.0]]), 1.0, 1)
-        save_model(model, str(tmp_path / "model.sav"))
-        loaded = load_model(str(tmp_path / "model.sav"))
-        assert (loaded.predict(ROWS) == model.predict(ROWS)).all()
+@pytest.mark.parametrize("medians", [None, (0.0, 1.0)])
+def test_what_is_saved_predicts_as_scikit_learn_does(tmp_path, medians):
+    kmeans = KMeans(5, random_state=0, n_init=1).fit(MinMaxScaler().fit_transform(ROWS))
+    saved = build_model(scaling_of(ROWS, medians=medians), kmeans.cluster_centers_, 1.0, 1)
+    save_model(saved, str(tmp_path / "model.sav"))
+    loaded = load_model(str(tmp_path / "model.sav"))
+    rows = np.random.default_rng(1).normal(size=(500, 2)) * [5, 200]
+    if medians:
+        rows[::7, 0] = np.nan
+    expected = saved.predict(pd.DataFrame(rows, columns=["a", "b"]))
+    assert (loaded.predict(rows) == expected).all()
+    assert loaded.features == ("a", "b")
+
+
+def test_a_missing_value_has_no_segment(tmp_path):
+    save_model(build_model(scaling_of(ROWS), np.zeros((1, 2)), 1.0, 1), str(tmp_path / "model.sav"))
+    loaded = load_model(str(tmp_path / "model.sav"))
+    assert loaded.predict(np.array([[0.0, np.nan], [0.0, 0.0]])).tolist() == [-1, 0]
 
 
 class Malicious:
@@ -68,7 +81,7 @@ class Malicious:
 
 def test_a_pickle_that_would_run_code_is_refused_before_it_does(tmp_path):
     (tmp_path / "model.sav").write_bytes(pickle.dumps(Malicious(tmp_path / "harm")))
-    with pytest.raises(InputError, match=r"model\.sav is not a model that ElbowOperator saved .*not loaded"):
+    with pytest.raises(InputError, match=r"model\.sav is not a model that ElbowOperator saved .*not used"):
         load_model(str(tmp_path / "model.sav"))
     assert not (tmp_path / "harm").exists()
 

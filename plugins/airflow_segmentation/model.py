@@ -1,12 +1,15 @@
 """The saved model: one scikit-learn Pipeline that takes customers in original units.
 
-A pickle can run any code when it is loaded. Ours holds nothing but the classes listed here, so only those are
-resolved, and a file that asks for anything else is refused before it can do harm.
+A pickle can run any code when it is loaded. So nothing is run here: of scikit-learn's objects in the file only
+the attributes are read, into :class:`Model`, and a file that asks for anything but them and numpy's arrays is
+refused. That spares the task that assigns segments the import of scikit-learn, too.
 """
 
 from __future__ import annotations
 
 import pickle
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from airflow_segmentation.errors import InputError
@@ -18,12 +21,14 @@ if TYPE_CHECKING:
 
     from airflow_segmentation.scaling import Scaling
 
-# numpy moved its internals in 2.0: a pickle written before names the older modules.
-_LOADABLE = {
+_STEPS = {
     ("sklearn.pipeline", "Pipeline"),
+    ("sklearn.impute._base", "SimpleImputer"),
     ("sklearn.preprocessing._data", "MinMaxScaler"),
     ("sklearn.cluster._kmeans", "KMeans"),
-    ("sklearn.impute._base", "SimpleImputer"),
+}
+# numpy moved its internals in 2.0: a pickle written before names the older modules.
+_ARRAYS = {
     ("numpy", "dtype"),
     ("numpy", "ndarray"),
     *(
@@ -38,11 +43,46 @@ _LOADABLE = {
 }
 
 
-class _OwnUnpickler(pickle.Unpickler):
+@dataclass(frozen=True)
+class Model:
+    """What assigns segments: arrays of shape (n_features,), and centres of shape (k, n_features)."""
+
+    features: tuple[str, ...]
+    minimum: np.ndarray
+    """Smallest value of each feature that the model was fitted on, in original units."""
+    maximum: np.ndarray
+    scale: np.ndarray
+    offset: np.ndarray
+    medians: np.ndarray | None
+    """What stands for a missing value; None where no value may be missing."""
+    centers: np.ndarray
+    """In scaled units: scaled = original * scale + offset."""
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        """Return the segments of rows in original units, of shape (n_rows,); -1 where a value is missing."""
+        import numpy as np
+
+        from airflow_segmentation.clustering import assign
+
+        if self.medians is not None:
+            rows = np.where(np.isnan(rows), self.medians, rows)
+        segments = np.full(len(rows), -1, np.int32)
+        complete = ~np.isnan(rows).any(axis=1)
+        segments[complete] = assign(rows[complete] * self.scale + self.offset, self.centers)
+        return segments
+
+
+class _Attributes(SimpleNamespace):
+    """An object of the file, as its attributes alone."""
+
+
+class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _LOADABLE:
-            raise InputError(f"it asks for {module}.{name}")
-        return super().find_class(module, name)
+        if (module, name) in _STEPS:
+            return _Attributes
+        if (module, name) in _ARRAYS:
+            return super().find_class(module, name)
+        raise InputError(f"it asks for {module}.{name}")
 
 
 def build_model(scaling: Scaling, centers: np.ndarray, sse: float, iterations: int) -> Pipeline:
@@ -92,22 +132,25 @@ def save_model(model: Pipeline, uri: str, conn_id: str | None = None) -> None:
         pickle.dump(model, file, protocol=4)
 
 
-def load_model(uri: str, conn_id: str | None = None) -> Pipeline:
+def load_model(uri: str, conn_id: str | None = None) -> Model:
     """Load a model that :func:`save_model` wrote.
 
     :raises InputError: if there is none, or the file holds anything but such a model; nothing in it is run.
     """
-    from sklearn.pipeline import Pipeline
-
     with open_for_reading(uri, conn_id) as file:
         try:
-            model = _OwnUnpickler(file).load()
+            steps = dict(_Reader(file).load().steps)
+            scaler, kmeans, imputer = steps["scale"], steps["cluster"], steps.get("impute")
+            return Model(
+                features=tuple(map(str, (imputer or scaler).feature_names_in_)),
+                minimum=scaler.data_min_,
+                maximum=scaler.data_max_,
+                scale=scaler.scale_,
+                offset=scaler.min_,
+                medians=None if imputer is None else imputer.statistics_,
+                centers=kmeans.cluster_centers_,
+            )
         except Exception as error:
             raise InputError(
-                f"{without_secrets(uri)} is not a model that ElbowOperator saved ({error}); it was not loaded"
+                f"{without_secrets(uri)} is not a model that ElbowOperator saved ({error}); it was not used"
             ) from error
-    if not isinstance(model, Pipeline) or [name for name, _ in model.steps][-2:] != ["scale", "cluster"]:
-        raise InputError(
-            f"{without_secrets(uri)} holds no Pipeline of a scaler and a K-Means; it was not used"
-        )
-    return model

@@ -120,17 +120,19 @@ def as_matrix(batch: pa.RecordBatch | pa.Table, columns: Sequence[str]) -> np.nd
     return np.stack([as_floats(batch.column(name)) for name in columns]).T
 
 
-def as_array(values: np.ndarray) -> pa.Array:
+def as_array(values: np.ndarray, present: np.ndarray | None = None) -> pa.Array:
     """Return numbers as an Arrow array of their type, without a copy where they are contiguous.
+
+    :param present: of bool, False where a value is missing; None where none is.
 
     `pa.array` would do, but imports pandas to find out that these are not pandas' own.
     """
     import numpy as np
     import pyarrow as pa
 
-    return pa.Array.from_buffers(
-        pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))]
-    )
+    bits = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
+    buffers = [bits, pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), buffers)
 
 
 def text_columns(schema: pa.Schema) -> list[str]:

@@ -8,7 +8,7 @@ from airflow.sdk import BaseOperator
 from airflow_segmentation.csv import open_data
 from airflow_segmentation.model import load_model
 from airflow_segmentation.storage import output_uri
-from airflow_segmentation.tables import as_matrix, table_written
+from airflow_segmentation.tables import as_array, as_matrix, table_written
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -54,14 +54,12 @@ class KMeansPredictOperator(BaseOperator):
         :raises InputError: if there is no model of ours or no data, or the data lacks a feature of the model.
         """
         import numpy as np
-        import pandas as pd
         import pyarrow as pa
 
         model = load_model(str(self.model_path), self.conn_id)
-        scaler = model.named_steps["scale"]
-        features = [str(name) for name in model.feature_names_in_]
-        sizes = np.zeros(model.named_steps["cluster"].n_clusters, dtype=np.int64)
-        below, above, without = np.zeros(len(features), int), np.zeros(len(features), int), 0
+        features = list(model.features)
+        sizes = np.zeros(len(model.centers), dtype=np.int64)
+        outside, without = np.zeros(len(features), int), 0
         first: int | None = None
         uri = output_uri(context, "segments.parquet")
         with open_data(str(self.data), self.conn_id, self.id_column) as table:
@@ -71,18 +69,15 @@ class KMeansPredictOperator(BaseOperator):
             with table_written(uri, schema) as writer:
                 for batch in table.batches():
                     values = as_matrix(batch, features)
-                    complete = ~np.isnan(values).any(axis=1) | ("impute" in model.named_steps)
-                    segments = np.full(len(values), -1, dtype=np.int32)
-                    if complete.any():
-                        segments[complete] = model.predict(pd.DataFrame(values[complete], columns=features))
-                    if writer.rows == 0 and complete[0]:
+                    segments = model.predict(values)
+                    assigned = segments >= 0
+                    if writer.rows == 0 and assigned[0]:
                         first = int(segments[0])
-                    sizes += np.bincount(segments[complete], minlength=len(sizes))
-                    without += int((~complete).sum())
-                    below += (values < scaler.data_min_).sum(axis=0)
-                    above += (values > scaler.data_max_).sum(axis=0)
+                    sizes += np.bincount(segments[assigned], minlength=len(sizes))
+                    without += int((~assigned).sum())
+                    outside += ((values < model.minimum) | (values > model.maximum)).sum(axis=0)
                     columns = [batch.column(item.name) for item in fields]
-                    columns.append(pa.array(segments, mask=~complete))
+                    columns.append(as_array(segments, present=assigned))
                     writer.write(pa.record_batch(columns, schema=schema))
                 writer.metadata = {"id_column": table.id_column, "features": features}
             rows = table.rows
@@ -94,12 +89,11 @@ class KMeansPredictOperator(BaseOperator):
                 "%d customers miss a feature (%s) and have no segment", without, ", ".join(features)
             )
         for index, feature in enumerate(features):
-            outside = int(below[index] + above[index])
-            if outside:
+            if outside[index]:
                 self.log.warning(
                     "%d of %d customers are outside the range that the model was fitted on: %s is %g to %g "
                     "there. Their segment is the nearest one, and may mean little",
-                    *(outside, rows, feature, scaler.data_min_[index], scaler.data_max_[index]),
+                    *(outside[index], rows, feature, model.minimum[index], model.maximum[index]),
                 )
         context["ti"].xcom_push(key=FIRST_SEGMENT_KEY, value=first)
         return uri
