@@ -1,8 +1,8 @@
 """The saved model: one scikit-learn Pipeline that takes customers in original units.
 
-A pickle can run any code when it is loaded. So nothing is run here: of scikit-learn's objects in the file
-only the attributes are read, into :class:`Model`, and a file that asks for anything but them and numpy's arrays
-is refused. That spares the task that assigns segments the import of scikit-learn, too.
+A pickle can run any code when it is loaded. So nothing is run here: of scikit-learn's objects only the
+attributes are read, into :class:`Model`, and a file that asks for anything but them and numpy's arrays is
+refused. That spares the task that assigns segments the import of scikit-learn, too.
 """
 
 from __future__ import annotations
