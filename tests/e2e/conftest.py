@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from browser import browser as browser
+from browser import chromium_path
 from local_airflow import Airflow, free_port
 from playwright.sync_api import Browser, Page
 
@@ -16,11 +17,12 @@ DAG_ID = "customer_segmentation"
 
 
 @pytest.fixture(scope="session")
-def airflow(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     """Airflow serving the plugin and a copy of the Dag with its data, so that the checkout's model stays.
 
     It is not started where there is no browser.
     """
+    chromium_path()
     project = tmp_path_factory.mktemp("project")
     for folder in ("dags", "data"):
         shutil.copytree(ROOT / folder, project / folder)

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.skipif(MAKE is None, reason="make is not installed")
 
 
 def make(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
-    inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS")}
+    # Without what a make that runs these tests tells the makes below it.
+    ours = ("PYTHON", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    inherited = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
         [str(MAKE), *arguments], cwd=ROOT, env=inherited | {"PATH": path}, capture_output=True, text=True
     )

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Figure = dict[str, Any]
 
-HUES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-"""Okabe and Ito's colours for the colour-blind (2008), those that show on white and on black."""
+HUES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C")
+"""Okabe and Ito's colours for the colour-blind (2008), those that show on white and on black, and a grey."""
 SYMBOLS = ("circle", "diamond", "square", "x", "triangle-up", "cross", "star", "hexagon", "pentagon")
 PATTERNS = ("", "/", "x", ".", "\\", "+", "-", "|")
 CURVE = "#3B82F6"
