@@ -39,6 +39,13 @@ def test_silhouette_of_many_rows_is_that_of_the_sample_that_the_seed_draws():
     assert silhouette(found, rows, seed=3) == pytest.approx(theirs, abs=1e-6)
 
 
+def test_silhouette_is_the_same_to_the_bit_on_several_cores():
+    rows = np.random.default_rng(0).lognormal(size=(1200, 3))
+    found = sweep_rows(rows, k_min=2, k_max=9)
+
+    assert silhouette(found, rows, n_jobs=2).tolist() == silhouette(found, rows).tolist()
+
+
 @pytest.mark.parametrize("centers", [3, 7, 15])
 @pytest.mark.parametrize("score", [silhouette, calinski_harabasz, davies_bouldin])
 def test_scores_choose_the_true_number_of_clusters(blobs, centers, score):

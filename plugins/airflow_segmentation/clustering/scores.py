@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from airflow_segmentation.clustering.points import assign
+from airflow_segmentation.clustering.parallel import parallel_map
+from airflow_segmentation.clustering.points import assign, blocks
 from airflow_segmentation.clustering.sweep import Sweep
 
 Scores = NDArray[np.float64]
@@ -41,7 +42,7 @@ def davies_bouldin(sweep: Sweep) -> Scores:
     )
 
 
-def silhouette(sweep: Sweep, rows: Any, *, seed: int = 0) -> Scores:
+def silhouette(sweep: Sweep, rows: Any, *, seed: int = 0, n_jobs: int | None = None) -> Scores:
     """Return the mean silhouette (Rousseeuw, 1987) over a sample of rows; NaN where they are in one segment.
 
     All distances between the sampled rows are taken once, and summed up by segment for all k in one matrix
@@ -51,6 +52,8 @@ def silhouette(sweep: Sweep, rows: Any, *, seed: int = 0) -> Scores:
     ----------
     rows : ndarray of shape (n_rows, n_features)
         Of more than :data:`SAMPLE` a sample is drawn.
+    n_jobs : int or None
+        Blocks of rows summed up at the same time; None is 1, -1 is one for each core. Does not change a bit.
     """
     with threadpool_limits(limits=1):
         rows = np.asarray(rows, float)
@@ -63,12 +66,16 @@ def silhouette(sweep: Sweep, rows: Any, *, seed: int = 0) -> Scores:
         places = [_places(own, segments) for own in labels]
         members = np.array([np.frombuffer(segment, bool) for segment in segments], np.float32)
         counts = members.sum(axis=1)
-        totals = np.zeros(len(labels))
-        for start in range(0, len(rows), BLOCK):
-            block = slice(start, start + BLOCK)
+
+        def total(block: slice) -> list[float]:
             means = members @ _distances(rows, rows[block]).astype(np.float32) / counts[:, None]
-            for i, (own, place) in enumerate(zip(labels, places, strict=True)):
-                totals[i] += _silhouettes(means[place], counts[place], own[block]).sum()
+            return [
+                float(_silhouettes(means[place], counts[place], own[block]).sum())
+                for own, place in zip(labels, places, strict=True)
+            ]
+
+        with parallel_map(n_jobs) as mapped:
+            totals = np.sum(list(mapped(total, blocks(len(rows), BLOCK))), axis=0)
         several = np.array([len(place) > 1 for place in places])
         return np.where(several, totals / len(rows), np.nan)
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from airflow_segmentation.clustering.chain import starts
+from airflow_segmentation.clustering.parallel import parallel_map
 from airflow_segmentation.clustering.points import Floats, Points, Segments, lloyd, with_farthest
 from airflow_segmentation.clustering.rows import ArrayRows, Rows
 
@@ -138,7 +136,7 @@ def sweep_table(
 
         if len(fits) < k_max:
             begin = starts(points, k_max, n_init, random_state)
-            with _mapper(n_jobs) as mapped:
+            with parallel_map(n_jobs) as mapped:
                 remaining = range(len(fits) + 1, k_max + 1)
                 for fit in mapped(lambda k: _fitted(points, begin, k, tol, max_iter), remaining):
                     if fits and fit.segments.inertia > fits[-1].segments.inertia:
@@ -202,17 +200,6 @@ def _possible(k_max: int, k_min: int, distinct: int) -> int:
             stacklevel=3,
         )
     return min(k_max, distinct)
-
-
-@contextmanager
-def _mapper(n_jobs: int | None) -> Iterator[Callable[..., Any]]:
-    """Give a `map` that runs up to `n_jobs` calls at the same time, and returns their results in order."""
-    jobs = 1 if n_jobs is None else n_jobs if n_jobs > 0 else (os.cpu_count() or 1) + 1 + n_jobs
-    if jobs <= 1:
-        yield map
-        return
-    with ThreadPoolExecutor(jobs) as pool:
-        yield pool.map
 
 
 def _progress(fits: list[_Fit], k_min: int, *, done: int, total: int) -> Progress:
