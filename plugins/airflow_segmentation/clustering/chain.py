@@ -14,6 +14,7 @@ from airflow_segmentation.clustering.points import Floats, Points, _product, cel
 
 CELLS_PER_SEGMENT = 16
 LEAST_CELLS = 800
+POINTS_PER_CELL = 40
 CANDIDATES = 16
 """Points drawn for each new centre. More gain little; fewer make the chains differ, and higher k worse."""
 TOL = 1e-3
@@ -23,15 +24,18 @@ CACHED = 2**16
 
 
 def starts(points: Points, k_max: int, chains: int, seed: int) -> list[Floats]:
-    """Return starting centres for each k from 1 to `k_max`, in the points' centred coordinates."""
+    """Return each chain's starting centres for each k from 1 to `k_max`, in the points' centred coordinates.
+
+    For each k they have the shape (n_chains, k, n_features), the best on the cells first.
+    """
     means, weights = rough_cells(points, k_max)
     found = walk(Cells(means, np.broadcast_to(weights, (chains, len(weights)))), k_max, seed)
-    return [centers[costs.argmin()] for centers, costs in found]
+    return [centers[costs.argsort(kind="stable")] for centers, costs in found]
 
 
 def rough_cells(points: Points, k_max: int) -> tuple[Floats, Floats]:
     """Return the weighted means of some hundred cells that part the points: enough for `k_max` segments."""
-    return cells(points, max(LEAST_CELLS, CELLS_PER_SEGMENT * k_max))
+    return cells(points, max(LEAST_CELLS, CELLS_PER_SEGMENT * k_max, len(points) // POINTS_PER_CELL))
 
 
 class Cells:

@@ -70,6 +70,11 @@ class Points:
     def __len__(self) -> int:
         return len(self.weights)
 
+    def thinned(self, least: int) -> Points:
+        """Return every so many of the points, `least` or more; their rows are these points' centred ones."""
+        step = max(1, len(self) // least)
+        return Points(self.centred[::step], self.weights[::step])
+
 
 def lloyd(points: Points, centers: Floats, tol: float, max_iter: int) -> tuple[Segments, int]:
     """Run Lloyd's iterations from `centers`, in the points' centred coordinates.

@@ -19,8 +19,12 @@ from airflow_segmentation.clustering.rows import ArrayRows, Rows
 
 SAMPLE = 2**16
 """Rows that centres are fitted on where there are more."""
-SAMPLE_TOL = 1e-4
+SAMPLE_TOL = 1e-5
 """Ends Lloyd's iterations over a sample: more of them would fit the sample, not the rows."""
+RACED = 2**14
+"""Points on which all chains' starting centres run against each other, where a sample is fitted."""
+RACED_TOL = 1e-4
+RACED_ITER = 50
 
 
 class RangeCut(UserWarning):
@@ -136,12 +140,13 @@ def sweep_table(
 
         if len(fits) < k_max:
             begin = starts(points, k_max, n_init, random_state)
+            few = points.thinned(max(RACED, 16 * k_max)) if sampled else None
             with parallel_map(n_jobs) as mapped:
                 remaining = range(len(fits) + 1, k_max + 1)
-                for fit in mapped(lambda k: _fitted(points, begin, k, tol, max_iter), remaining):
+                for fit in mapped(lambda k: _fitted(points, begin, k, tol, max_iter, few), remaining):
                     if fits and fit.segments.inertia > fits[-1].segments.inertia:
                         # Each k started on its own, so a curve that rises is a start that failed.
-                        fit = _fitted(points, [fits[-1].segments.centers], fit.k, tol, max_iter)
+                        fit = _fitted(points, [fits[-1].segments.centers[None]], fit.k, tol, max_iter)
                     fits.append(fit)
                     report()
         segments = [fit.segments.moved(points.mean) for fit in fits]
@@ -167,14 +172,27 @@ class _Fit:
         return len(self.segments.sizes)
 
 
-def _fitted(points: Points, begin: list[Floats], k: int, tol: float, max_iter: int) -> _Fit:
-    """Fit k segments from the starting centres for k, or from the last there are and the farthest points."""
+def _fitted(
+    points: Points, begin: list[Floats], k: int, tol: float, max_iter: int, few: Points | None = None
+) -> _Fit:
+    """Fit k segments from the starting centres for k, or from the last there are and the farthest points.
+
+    Of the chains' starting centres the first are taken or, where there are `few` points to run on, those that
+    come out best there.
+    """
     started = time.perf_counter()
-    centers = begin[min(k, len(begin)) - 1]
+    rivals = begin[min(k, len(begin)) - 1]
+    centers = rivals[0] if few is None else _raced(few, rivals)
     while len(centers) < k:
         centers = with_farthest(points, centers)
     segments, n_iter = lloyd(points, centers, tol, max_iter)
     return _Fit(segments, n_iter, time.perf_counter() - started)
+
+
+def _raced(few: Points, rivals: Floats) -> Floats:
+    """Run Lloyd's iterations on few points from each chain's centres, and return the best they come to."""
+    found = [lloyd(few, centers - few.mean, RACED_TOL, RACED_ITER)[0] for centers in rivals]
+    return min(found, key=lambda segments: segments.inertia).centers + few.mean
 
 
 def _measured(table: Rows, centers: list[Floats], report: Callable[[int], None]) -> list[Segments]:
