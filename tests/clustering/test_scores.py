@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from airflow_segmentation.clustering import (
@@ -28,6 +30,16 @@ def test_scores_are_those_of_scikit_learn(seed, features, scale):
         (silhouette(found, rows), silhouette_score),
     ]:
         assert ours == pytest.approx([theirs(rows, own) for own in labels], rel=1e-6, abs=1e-6)
+
+
+def test_silhouette_is_that_of_scikit_learn_where_segments_have_nothing_in_common_with_those_before():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(400, 3))
+    found = sweep_rows(rows, k_min=2, k_max=12)
+    unrelated = [rows[rng.choice(len(rows), k, replace=False)] for k in found.k_values]
+
+    theirs = [silhouette_score(rows, assign(rows, centers)) for centers in unrelated]
+    assert silhouette(replace(found, cluster_centers=unrelated), rows) == pytest.approx(theirs, abs=1e-6)
 
 
 def test_silhouette_of_many_rows_is_that_of_the_sample_that_the_seed_draws():
