@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from airflow.models.taskinstancekey import TaskInstanceKey
 from airflow.sdk import BaseOperator
-from airflow.sdk.types import TaskInstanceKey
 from airflow_segmentation import links
 from airflow_segmentation.links import ElbowLink, page_path, ui_path
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 @given(dag_id=st.text(min_size=1), run_id=st.text(min_size=1), map_index=st.integers(-1, 1000))
 def test_the_link_of_a_task_names_its_run_and_itself(dag_id: str, run_id: str, map_index: int) -> None:
-    key = TaskInstanceKey(dag_id, "choose", run_id, map_index=map_index)
+    key: Any = TaskInstanceKey(dag_id, "choose", run_id, map_index=map_index)
 
     link = urlsplit(ElbowLink().get_link(BaseOperator(task_id="choose"), ti_key=key))
 

@@ -4,14 +4,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from airflow.sdk.exceptions import ParamValidationError
+from airflow.exceptions import ParamValidationError
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 
 
 @pytest.fixture(scope="module")
 def dag(metadata_database):
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow_versions import DagBag
 
     bag = DagBag(DAGS)
     assert bag.import_errors == {}

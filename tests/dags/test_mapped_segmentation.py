@@ -10,7 +10,7 @@ DAGS = Path(__file__).resolve().parents[2] / "dags"
 
 @pytest.fixture(scope="module")
 def dag(metadata_database):
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow_versions import DagBag
 
     bag = DagBag(DAGS)
     assert bag.import_errors == {}

@@ -14,7 +14,7 @@ from airflow.models.xcom import XComModel
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY, SUMMARY_KEY, Progress, Report
-from sqlalchemy import insert
+from sqlalchemy import delete, insert
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -81,16 +81,9 @@ def add_run(
 
 def push(session: Session, run: DagRun, task: tuple[str, int], key: str, value: Any) -> None:
     """Push an XCom as the task execution API does: a JSON value as it is."""
-    XComModel.set(
-        key=key,
-        value=value,
-        dag_id=run.dag_id,
-        run_id=run.run_id,
-        task_id=task[0],
-        map_index=task[1],
-        serialize=False,
-        session=session,
-    )
+    row = {"dag_run_id": run.id, "task_id": task[0], "map_index": task[1], "key": key}
+    session.execute(delete(XComModel).filter_by(**row))
+    session.execute(insert(XComModel).values(**row, dag_id=run.dag_id, run_id=run.run_id, value=value))
 
 
 def push_report(

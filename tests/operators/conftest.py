@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,24 @@ class Run:
         return pd.read_parquet(self.xcom(task_id, **kwargs))
 
 
+@pytest.fixture(scope="session")
+def api_server() -> Iterator[None]:
+    """One execution API for all tasks of these tests: `dag.test` would take seconds to build one for each."""
+    from airflow.sdk.execution_time import supervisor
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(supervisor, "in_process_api_server", cache(supervisor.in_process_api_server))
+        yield
+
+
 @pytest.fixture
-def run_dag(metadata_database: None) -> Callable[..., Run]:
+def run_dag(metadata_database: None, api_server: None) -> Callable[..., Run]:
     """A function that runs a Dag to its end and returns a :class:`Run`; keywords are those of `dag.test`."""
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.serialization.definitions.dag import SerializedDAG
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
     from airflow.utils.session import create_session
+    from airflow_versions import write_dag_models
 
     def run(dag: Any, **kwargs: Any) -> Run:
         with create_session() as session:
@@ -52,7 +63,7 @@ def run_dag(metadata_database: None) -> Callable[..., Run]:
                 session.add(DagBundleModel(name="tests"))
                 session.flush()
             serialized = LazyDeserializedDAG.from_dag(dag)
-            SerializedDAG.bulk_write_to_db("tests", None, [serialized], session=session)
+            write_dag_models("tests", serialized, session)
             SerializedDagModel.write_dag(serialized, bundle_name="tests", session=session)
         return Run(dag.test(**kwargs))
 

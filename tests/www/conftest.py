@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_app
 from airflow.configuration import conf
+from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow_segmentation.report import REPORT_KEY, SUMMARY_KEY
 from made.metadata import add_dag, add_run, push, push_progress, push_report
 from made.reports import hostile, make_progress, make_report
+from sqlalchemy import delete
 from starlette.testclient import TestClient
 
 BASE = "/pluginsv2/segmentation"
@@ -46,6 +48,7 @@ def filled(metadata_database: None) -> None:
     swept = {**done, ("choose", -1): "failed", ("assign", -1): "upstream_failed"}
     sweeping = {**done, ("sweep", -1): "running", ("choose", -1): None, ("assign", -1): None}
     with create_session(scoped=False) as session:
+        session.execute(delete(DagRun))  # those that tests of operators left would fill the first page
         for dag_id in ("open", "secret", "empty", HOSTILE):
             add_dag(session, dag_id)
         for number in range(4):
@@ -134,9 +137,10 @@ def _fab_tokens() -> dict[str, str]:
         roles = {"admin": "Admin", "viewer": "Viewer", "nobody": "Nothing"}
         roles |= {"one": "One Dag", "no-xcoms": "No XComs"}
         for name, role in roles.items():
-            security.add_user(
-                name, name, name, f"{name}@example.com", security.find_role(role), password=name
-            )
+            if security.find_user(username=name) is None:  # the server may have been up before
+                security.add_user(
+                    name, name, name, f"{name}@example.com", security.find_role(role), password=name
+                )
         users = {name: security.find_user(username=name) for name in roles}
         return {name: get_auth_manager().generate_jwt(user) for name, user in users.items()}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import anyio.from_thread
 from airflow.api_fastapi.app import get_auth_manager
@@ -91,4 +92,8 @@ def _token(request: Request) -> str | None:
 
 def login_url(next_url: str) -> str:
     """Return where to log in, and come back from."""
-    return get_auth_manager().get_url_login(next_url=next_url)
+    url = get_auth_manager().get_url_login(next_url=next_url)
+    if "next" in parse_qs(urlsplit(url).query):
+        return url
+    # The simple auth manager of Airflow 3.1 and 3.2 leaves that to its callers.
+    return f"{url}{'&' if '?' in url else '?'}{urlencode({'next': next_url})}"

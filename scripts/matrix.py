@@ -1,0 +1,167 @@
+"""Run unit and route tests on versions of Airflow and Python: ``python scripts/matrix.py [3.1-py3.10 …]``.
+
+Each combination has an environment of its own in .cache/matrix, and its tests a home and a folder for
+temporary files, so that several run at the same time. What pytest said stands in a .log file beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import environment
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / ".cache" / "matrix"
+UV = environment.VENV / "bin" / "uv"
+
+AIRFLOWS = {
+    # Of each the latest patch, with everything else as it was on the day that had brought the patch: what is
+    # newer was never released for it (Airflow 3.2 fails on pydantic 2.14).
+    "3.1": ["--exclude-newer", "2026-04-01"],
+    "3.2": ["--exclude-newer", "2026-06-01"],
+    # What `make` installs.
+    "3.3": ["--constraint", str(ROOT / "constraints.txt")],
+}
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+
+TESTS = ["tests/clustering", "tests/dags", "tests/operators", "tests/www"]
+TESTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").glob("test_*.py"))
+BROWSER = "tests/www/test_in_browser.py"
+
+
+class Unavailable(Exception):
+    """A Python that is neither here nor to be fetched."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination."""
+
+    airflow: str
+    python: str
+
+    @property
+    def name(self) -> str:
+        """What it is called, such as 3.1-py3.10."""
+        return f"{self.airflow}-py{self.python}"
+
+    @property
+    def executable(self) -> Path:
+        """The Python of its environment."""
+        return FOLDER / self.name / "bin" / "python"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a combination."""
+
+    cell: Cell
+    versions: str
+    """The exact versions of Airflow and Python."""
+    told: str
+    """The last line of pytest, or why there is none."""
+    passed: bool | None
+    """None where it could not be run."""
+
+
+def chosen(names: Iterable[str]) -> list[Cell]:
+    """Return the combinations of these names; all where there are none.
+
+    :raises environment.Problem: if there is no such combination.
+    """
+    cells = {cell.name: cell for cell in (Cell(a, p) for a in AIRFLOWS for p in PYTHONS)}
+    unknown = [name for name in names if name not in cells]
+    if unknown:
+        raise environment.Problem(f"ONLY={' '.join(unknown)} should be among {', '.join(cells)}")
+    return [cells[name] for name in names] or list(cells.values())
+
+
+@cache
+def python(version: str) -> str:
+    """Return a Python of this version: on the path, of pyenv, or fetched by uv.
+
+    :raises Unavailable: if there is none.
+    """
+    # A version manager's shim can be there and fail, and uv does not look past it.
+    kept = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    for candidate in [f"python{version}", *map(str, kept)]:
+        if environment.works(candidate):
+            return candidate
+    fetched = _output([UV, "python", "install", "--quiet", version])
+    if fetched.returncode:
+        raise Unavailable(f"Python {version} is not here, and could not be fetched: {fetched.stdout.strip()}")
+    return version
+
+
+def install(cell: Cell) -> None:
+    """Make the environment of a combination, or bring it up to date.
+
+    :raises environment.Problem: if that fails.
+    """
+    if not environment.works(str(cell.executable)):
+        _required([UV, "venv", "--quiet", "--clear", "--python", python(cell.python), FOLDER / cell.name])
+    wanted = [f"apache-airflow=={cell.airflow}.*", *environment.requirements({"test"})]
+    pins = AIRFLOWS[cell.airflow]
+    _required([UV, "pip", "install", "--quiet", "--python", cell.executable, *pins, *wanted])
+
+
+def run(cell: Cell) -> Outcome:
+    """Install a combination and run the tests in it."""
+    try:
+        install(cell)
+    except Unavailable as problem:
+        return Outcome(cell, cell.name, str(problem), None)
+    command = [str(cell.executable), "-m", "pytest", "-p", "no:cacheprovider", *TESTS, "--ignore", BROWSER]
+    with tempfile.TemporaryDirectory(prefix=f"{cell.name}-") as temporary:
+        env = {**os.environ, "TMPDIR": temporary}
+        tested = subprocess.run(
+            command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+    log = FOLDER / f"{cell.name}.log"
+    log.write_text(tested.stdout)
+    told = tested.stdout.strip().rpartition("\n")[2].strip("= ")
+    versions = "from importlib.metadata import version as v; import platform as p; "
+    versions += "print(f'Airflow {v(\"apache-airflow\")}, Python {p.python_version()}')"
+    found = _required([cell.executable, "-c", versions])
+    outcome = Outcome(cell, found, told, tested.returncode == 0)
+    print(f"{found}: {told}{'' if outcome.passed else f'; see {log}'}", flush=True)
+    return outcome
+
+
+def _output(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
+    env = {"UV_CACHE_DIR": str(ROOT / ".cache" / "uv"), **os.environ}
+    return subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _required(command: list[str | Path]) -> str:
+    result = _output(command)
+    if result.returncode:
+        raise environment.problem(result.stdout)
+    return result.stdout.strip()
+
+
+def main(names: list[str]) -> int:
+    """Run the combinations, as many at a time as there are cores; return 1 if one failed or none ran."""
+    cells = chosen(names)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = list(pool.map(run, cells))
+    for outcome in outcomes:
+        if outcome.passed is None:
+            print(f"{outcome.cell.name} was not run: {outcome.told}")
+    ran = [outcome for outcome in outcomes if outcome.passed is not None]
+    return 0 if ran and all(outcome.passed for outcome in ran) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except environment.Problem as error:
+        sys.exit(str(error))

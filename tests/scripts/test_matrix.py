@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import configparser
+import subprocess
+
+import environment
+import matrix
+import pytest
+
+
+def test_every_combination_is_run_unless_some_are_named():
+    assert len(matrix.chosen([])) == len(matrix.AIRFLOWS) * len(matrix.PYTHONS)
+    assert [cell.name for cell in matrix.chosen(["3.3-py3.13", "3.1-py3.10"])] == ["3.3-py3.13", "3.1-py3.10"]
+
+
+def test_a_combination_that_is_none_names_those_there_are():
+    with pytest.raises(environment.Problem, match=r"ONLY=3\.1-py3\.9 should be among 3\.1-py3\.10, "):
+        matrix.chosen(["3.1-py3.9"])
+
+
+def test_the_matrix_is_the_range_that_is_supported():
+    config = configparser.ConfigParser()
+    config.read(matrix.ROOT / "setup.cfg")
+    assert f"apache-airflow>={min(matrix.AIRFLOWS)}" in config["options"]["install_requires"]
+    for version in matrix.PYTHONS:
+        assert f"Python :: {version}\n" in f"{config['metadata']['classifiers']}\n"
+    assert matrix.PYTHONS[0] == "{}.{}".format(*environment.OLDEST)
+    assert matrix.PYTHONS[-1] == "{}.{}".format(*environment.NEWEST)
+
+
+def test_every_folder_and_file_of_tests_that_is_run_is_there():
+    assert all((matrix.ROOT / path).exists() for path in [*matrix.TESTS, matrix.BROWSER])
+
+
+@pytest.fixture
+def no_python(monkeypatch, tmp_path):
+    """A machine with no Python but the one that runs, and no network."""
+    monkeypatch.setattr(matrix.Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(environment, "works", lambda program: False)
+    failed = subprocess.CompletedProcess([], 1, "error: no download found\n")
+    monkeypatch.setattr(matrix, "_output", lambda command: failed)
+    matrix.python.cache_clear()
+    yield
+    matrix.python.cache_clear()
+
+
+def test_a_python_that_cannot_be_had_is_said_so_and_nothing_passes(no_python, capsys):
+    assert matrix.main(["3.1-py3.10"]) == 1
+    assert (
+        "3.1-py3.10 was not run: Python 3.10 is not here, and could not be fetched: error: no download found"
+        in capsys.readouterr().out
+    )
