@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench constraints clean
+.PHONY: help demo test test-stack lint bench constraints clean
 
 # The Python that makes .venv: the first that runs, since a version manager's shim can be there and fail.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3; do \
@@ -14,7 +14,7 @@ PORT ?= 8080
 unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="	" read -r name what; do \
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="	" read -r name what; do \
 		printf 'make %-12s %s\n' "$$name" "$$what"; done
 
 demo:  ## Start Airflow, run the Dag, print the link to its chart (ONCE=1: stop after the run; PORT=8080)
@@ -23,6 +23,10 @@ demo:  ## Start Airflow, run the Dag, print the link to its chart (ONCE=1: stop 
 
 test: lint  ## Lint, check types and run the whole test suite
 	@.venv/bin/python -m pytest
+
+test-stack:  ## Run docker-compose.yaml's services and test them; needs PostgreSQL's and Redis's servers
+	$(ENVIRONMENT) test s3 stack
+	@.venv/bin/python -m pytest tests/stack
 
 lint:  ## Check style and types
 	$(ENVIRONMENT) test

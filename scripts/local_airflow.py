@@ -75,6 +75,7 @@ class Airflow:
         self.dags = dags.absolute()
         self.plugins = plugins.absolute()
         self.settings = dict(settings or {})
+        self.headers = {"Content-Type": "application/json", "Accept": "application/json"}
         self._keeper: subprocess.Popen[str] | None = None
         self._lock: IO[str] | None = None
         # A proxy has no business between this machine and itself.
@@ -183,7 +184,7 @@ class Airflow:
             f"{self.url}/api/v2{path}" + (f"?{urlencode(query, doseq=True)}" if query else ""),
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            headers=self.headers,
         )
         try:
             with self._opener.open(request, timeout=60) as response:
