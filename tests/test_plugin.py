@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+from wheel import installed as installed
+from wheel import wheel as wheel
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -17,12 +21,18 @@ def in_airflow(script: str, **environment: str) -> Any:
     result = subprocess.run(
         [sys.executable, "-c", f"import json\n{script}"],
         env=os.environ | environment,
+        cwd=os.environ["AIRFLOW_HOME"],  # not the checkout, where a build may have left a distribution's name
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])
+
+
+def bare(installed: Path, plugins: Path) -> dict[str, str]:
+    """Return the environment of an Airflow with the wheel installed and an empty plugins folder."""
+    return {"PYTHONPATH": str(installed), "AIRFLOW__CORE__PLUGINS_FOLDER": str(plugins)}
 
 
 LOADED = """
@@ -39,18 +49,45 @@ def test_the_plugins_folder_registers_the_plugin_once() -> None:
     assert errors == {}
 
 
-def test_installed_and_in_the_plugins_folder_it_is_registered_once_by_its_entry_point(tmp_path: Path) -> None:
-    info = tmp_path / "airflow_segmentation-9.dist-info"
-    info.mkdir()
-    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: airflow-segmentation\nVersion: 9\n")
-    info.joinpath("entry_points.txt").write_text(
-        "[airflow.plugins]\nsegmentation = airflow_segmentation.plugin:SegmentationPlugin\n"
-    )
+def test_installed_it_is_registered_by_its_entry_point(installed: Path, tmp_path: Path) -> None:
+    sources, errors = in_airflow(LOADED, **bare(installed, tmp_path))
 
-    sources, errors = in_airflow(LOADED, PYTHONPATH=str(tmp_path))
-
-    assert [source.split(":")[0] for source in sources] == ["airflow-segmentation==9"]
+    assert [source.split("==")[0] for source in sources] == ["airflow-segmentation"]
     assert errors == {}
+
+
+def test_installed_and_in_the_plugins_folder_it_is_registered_once(installed: Path) -> None:
+    sources, errors = in_airflow(LOADED, PYTHONPATH=str(installed))
+
+    assert [source.split("==")[0] for source in sources] == ["airflow-segmentation"]
+    assert errors == {}
+
+
+PAGE = """
+import airflow_segmentation, os
+from airflow.api_fastapi.app import create_app
+from starlette.testclient import TestClient
+with TestClient(create_app(apps="core")) as client:
+    base = "/pluginsv2/segmentation/"
+    page = client.get(base).text
+    files = {name: page.split(f"/{name}")[0].rpartition(base)[2] for name in ("page.css", "page.js")}
+    answers = {name: client.get(f"{base}{path}/{name}").status_code for name, path in files.items()}
+    print(json.dumps([airflow_segmentation.__file__, "Every run with a report" in page, answers]))
+"""
+
+
+@pytest.mark.parametrize("mounted", [False, True], ids=["installed", "installed and mounted"])
+def test_installed_it_serves_its_page(
+    installed: Path, metadata_database: None, tmp_path: Path, mounted: bool
+) -> None:
+    environment = {"PYTHONPATH": str(installed)} if mounted else bare(installed, tmp_path)
+    environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"] = "True"
+
+    path, page, answers = in_airflow(PAGE, **environment)
+
+    assert Path(path).is_relative_to(installed)
+    assert page
+    assert answers == {"page.css": 200, "page.js": 200}
 
 
 def test_the_package_is_not_loaded_file_by_file() -> None:

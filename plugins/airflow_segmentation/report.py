@@ -250,6 +250,8 @@ class Progress:
     total: int
     curve: tuple[tuple[float, ...], ...] = field(default=())
     """Pairs of k and SSE found so far, by rising k."""
+    sweep: str | None = None
+    """The same in tasks that sweep the same rows, features and seed: their curves are parts of one."""
     updated_at: str | None = None
     schema_version: int = SCHEMA_VERSION
 

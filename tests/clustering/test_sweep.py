@@ -100,17 +100,32 @@ def test_every_step_is_reported_and_the_last_is_the_whole():
     assert seen[-1].inertias == pytest.approx(found.inertias)
 
 
-@pytest.mark.parametrize("interrupted_after", range(1, 9))
-def test_goes_on_from_saved_state_to_the_same_bits(interrupted_after):
+@pytest.mark.parametrize("rows", [500, 70_000], ids=["all rows", "a sample"])
+def test_a_range_that_begins_above_one_is_as_good_as_from_one(rows):
+    data = np.random.default_rng(0).lognormal(size=(rows, 2))
+    seen = []
+
+    part = sweep_rows(data, k_min=9, k_max=14, on_step=seen.append)
+    whole = sweep_rows(data, k_max=14)
+
+    assert part.inertias == pytest.approx(whole.inertias[8:], rel=1e-9)
+    assert part.total_inertia == pytest.approx(whole.total_inertia, rel=1e-12)
+    assert max(len(step.state["n_iter"]) for step in seen) == 1 + 6, "k = 1, and none between"
+
+
+@pytest.mark.parametrize("k_min", [1, 4])
+@pytest.mark.parametrize("interrupted_after", range(1, 6))
+def test_goes_on_from_saved_state_to_the_same_bits(interrupted_after, k_min):
     rows = np.random.default_rng(0).lognormal(size=(300, 3))
     states = []
-    whole = sweep_rows(rows, k_max=8, on_step=lambda progress: states.append(progress.state))
+    whole = sweep_rows(rows, k_min=k_min, k_max=8, on_step=lambda step: states.append(step.state))
     file = io.BytesIO()
     np.savez(file, **states[interrupted_after - 1])
     file.seek(0)
 
     steps = []
-    resumed = sweep_rows(rows, k_max=8, state=np.load(file, allow_pickle=False), on_step=steps.append)
+    state = np.load(file, allow_pickle=False)
+    resumed = sweep_rows(rows, k_min=k_min, k_max=8, state=state, on_step=steps.append)
 
     assert len(steps) == len(states) - interrupted_after
     assert resumed.inertias.tobytes() == whole.inertias.tobytes()

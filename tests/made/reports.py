@@ -112,10 +112,11 @@ def make_report(*, seed: int = 0, rows: int = 600, features: int = 3, k_max: int
     )
 
 
-def make_progress(*, done: int = 12, total: int = 30) -> Progress:
-    """Return a sweep that has come part of its way."""
-    curve = tuple((float(point.k), point.sse) for point in make_report().curve[:done])
-    return Progress(done=done, total=total, curve=curve, updated_at="2026-03-14T09:26:53+00:00")
+def make_progress(*, done: int = 12, total: int = 30, k_min: int = 1, sweep: str | None = None) -> Progress:
+    """Return a sweep that has come part of its way from `k_min` on."""
+    points = make_report().curve[k_min - 1 :][:done]
+    curve = tuple((float(point.k), point.sse) for point in points)
+    return Progress(done=done, total=total, curve=curve, sweep=sweep, updated_at="2026-03-14T09:26:53+00:00")
 
 
 def hostile(text: str) -> Report:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.operators.arguments import as_int, as_names, as_optional_int
+from airflow_segmentation.operators.arguments import as_int, as_names, as_optional_int, as_uris
 
 
 @pytest.mark.parametrize("value", [7, "7", 7.0, " 7 "])
@@ -49,3 +51,47 @@ def test_names_come_in_many_forms(value):
 def test_what_are_no_names_says_why(value, message):
     with pytest.raises(InputError, match=message):
         as_names("features", value)
+
+
+class Lazy(Sequence):
+    """What Airflow hands over of mapped tasks: a sequence that is no list."""
+
+    def __init__(self, *items: object) -> None:
+        self._items = items
+
+    def __getitem__(self, index):
+        return self._items[index]
+
+    def __len__(self):
+        return len(self._items)
+
+
+@pytest.mark.parametrize(
+    "value", [["s3://a", "/b c"], Lazy("s3://a", "/b c"), "['s3://a', '/b c']", ' ["s3://a", "\\u002fb c"]\n']
+)
+def test_uris_come_in_many_forms(value):
+    assert as_uris("sweep", value) == ["s3://a", "/b c"]
+
+
+@pytest.mark.parametrize("value", ["/tables/sweep.parquet", "s3://a/b,c", "[2026] sweep.parquet", "[b]/c"])
+def test_one_uri_is_taken_as_it_is_written(value):
+    assert as_uris("sweep", value) == [value]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "sweep is empty; no task returned a URI"),
+        ("[]", "sweep is empty; no task returned a URI"),
+        (None, "sweep=None should be a URI, or a list of them"),
+        ("None", "sweep='None' should be a URI, or a list of them"),
+        ("", "sweep='' should be a URI, or a list of them"),
+        (["a", None], r"sweep=\['a', None\] should be a URI"),
+        ('["a", 1]', "should be a URI"),
+        ("[[1]]", "should be a URI"),
+        (7, "sweep=7 should be a URI"),
+    ],
+)
+def test_what_are_no_uris_says_why(value, message):
+    with pytest.raises(InputError, match=message):
+        as_uris("sweep", value)

@@ -59,6 +59,14 @@ def filled(metadata_database: None) -> None:
         push_report(session, mapped, make_report(seed=1, k=4), ("choose", 1))
         running = add_run(session, "open", "running", state=DagRunState.RUNNING, tasks=sweeping, number=5)
         push_progress(session, running, make_progress())
+        parted = {("sweep", 0): "success", ("sweep", 1): "running", ("sweep", 2): "running"}
+        spread = add_run(session, "open", "spread", state=DagRunState.RUNNING, tasks=parted, number=25)
+        push_progress(session, spread, make_progress(done=10, total=10, sweep="one"), ("sweep", 0))
+        push_progress(session, spread, make_progress(done=4, total=10, k_min=10, sweep="one"), ("sweep", 1))
+        push_progress(session, spread, make_progress(done=3, total=10, k_min=20, sweep="one"), ("sweep", 2))
+        apart = add_run(session, "open", "apart", state=DagRunState.RUNNING, tasks=parted, number=26)
+        for index in range(3):
+            push_progress(session, apart, make_progress(sweep=f"of data {index}"), ("sweep", index))
         failed = add_run(session, "open", "failed", state=DagRunState.FAILED, tasks=swept, number=6)
         push_progress(session, failed, make_progress(done=30))
         add_run(session, "open", "without", tasks=done, number=7)

@@ -184,6 +184,12 @@ def test_the_growing_curve_keeps_room_for_what_is_to_come() -> None:
     assert figures.growing(Progress(done=0, total=5))["data"][0]["x"] == []
 
 
+def test_a_growing_curve_of_which_only_the_ends_are_known_fits_the_axis() -> None:
+    figure = figures.growing(Progress(done=2, total=10, curve=((1.0, 9.0), (49.0, 1.0))))
+
+    assert figure["layout"]["xaxis"]["range"] == pytest.approx([0.3, 49.7])
+
+
 @given(st.lists(st.tuples(FINITE, FINITE), max_size=60))
 def test_a_sparkline_stays_inside_its_box(pairs: list[tuple[float, float]]) -> None:
     points = [tuple(map(float, point.split(","))) for point in figures.sparkline(pairs).split()]

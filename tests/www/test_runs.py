@@ -46,7 +46,8 @@ MOST = {
     "/": 10,
     "/?q=a&sort=-k": 10,
     "/run?dag_id=open&run_id=manual__0": 8,
-    "/run?dag_id=open&run_id=running": 11,
+    "/run?dag_id=open&run_id=running": 10,
+    "/run?dag_id=open&run_id=spread": 10,
     "/dag?dag_id=open&task_id=choose": 9,
 }
 """Addresses, and the most statements that one may send: those of Airflow's own authentication included."""

@@ -148,6 +148,27 @@ def test_a_run_still_going_shows_the_curve_so_far_and_asks_again(server: Any) ->
     assert "2 of 5 tasks have finished" in response.text
 
 
+def test_a_sweep_that_is_spread_over_mapped_tasks_shows_as_one_curve(server: Any) -> None:
+    page, report = Page(server.get(run("spread")).text), make_report()
+
+    assert page.state == "progress going 1"
+    assert page.attributes("progress-1")["aria-label"] == "Progress of sweep"
+    assert page.attributes("growing-1")["data-done"] == "17"
+    assert page.attributes("growing-1")["data-total"] == "30"
+    (trace,) = page.figures["growing-1"]["data"]
+    # The parts have come to k = 13 and 22: from 14 to 19 there is nothing, and no line.
+    expected = {**{k: report.curve[k - 1].sse for k in [*range(1, 14), 20, 21, 22]}, 14: None}
+    assert dict(zip(trace["x"], trace["y"], strict=True)) == expected
+    assert trace["x"] == sorted(trace["x"])
+
+
+def test_mapped_sweeps_of_different_rows_show_as_a_curve_each(server: Any) -> None:
+    page = Page(server.get(run("apart")).text)
+
+    assert page.state == "progress going 3"
+    assert page.attributes("progress-2")["aria-label"] == "Progress of sweep [1]"
+
+
 def test_a_failed_run_leads_to_the_log_of_the_failed_task(server: Any) -> None:
     response = server.get(run("failed"))
     links = [
@@ -276,7 +297,10 @@ def test_a_broken_summary_does_not_break_the_list(server: Any, sort: str) -> Non
 
 
 def test_the_list_shows_running_sweeps(server: Any) -> None:
-    assert "12 of 30" in server.get("/").text
+    page = server.get("/").text
+
+    assert "12 of 30" in page
+    assert page.count("17 of 30") == page.count("run_id=spread") == 1, "a sweep spread over tasks is one"
 
 
 def test_the_page_of_a_dag_shows_trends_curves_and_drift(server: Any) -> None:

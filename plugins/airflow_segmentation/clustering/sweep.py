@@ -94,6 +94,10 @@ def sweep_table(
 ) -> Sweep:
     """Fit K-means for every k from `k_min` to `k_max` over rows that may be too many for memory.
 
+    Below `k_min` only k = 1 is fitted, for the total SSE: starting centres come from chains over some hundred
+    cells, which begin at k = 1 whatever `k_min` is. So a range may be spread over several sweeps, each as
+    good as one from 1 to its `k_max`.
+
     Of more than :data:`SAMPLE` rows, centres are fitted on a sample; SSE, sizes and spreads are measured over
     all rows, in one pass for all k. The result depends on the rows, the parameters and `random_state` alone:
     not on threads, nor on whether the sweep was interrupted and went on from a saved state, nor, where no
@@ -126,20 +130,21 @@ def sweep_table(
         sample = table.sample(SAMPLE, random_state)
         points = Points(sample.rows, np.ones(len(sample.rows)) if sample.weights is None else sample.weights)
         k_max = _possible(k_max, k_min, len(points))
-        fits = _restored(state) if state is not None else []
+        k_values = sorted({1, *range(k_min, k_max + 1)})
+        fits = _restored(state, k_values) if state is not None else []
         sampled = table.count > SAMPLE
         if sampled:
             tol = max(tol, SAMPLE_TOL)
-        total = k_max + (table.parts if sampled else 0)
+        total = len(k_values) + (table.parts if sampled else 0)
 
         def report(measured: int = 0) -> None:
             if on_step is not None:
                 on_step(_progress(fits, k_min, done=len(fits) + measured, total=total))
 
-        if len(fits) < k_max:
+        if len(fits) < len(k_values):
             begin = starts(points, k_max, n_init, random_state)
             with _mapper(n_jobs) as mapped:
-                remaining = range(len(fits) + 1, k_max + 1)
+                remaining = k_values[len(fits) :]
                 for fit in mapped(lambda k: _fitted(points, begin, k, tol, max_iter), remaining):
                     if fits and fit.segments.inertia > fits[-1].segments.inertia:
                         # Each k started on its own, so a curve that rises is a start that failed.
@@ -150,10 +155,10 @@ def sweep_table(
         if sampled:
             centers = [sample.mean[None], *(one.centers for one in segments[1:])]
             segments = _measured(table, centers, report)
-            while rising := [i for i in range(1, k_max) if segments[i].inertia > segments[i - 1].inertia]:
-                # The sample ranks these k otherwise. The neighbour's centres and one more never cost more.
+            while rising := [i for i in range(1, len(fits)) if segments[i].inertia > segments[i - 1].inertia]:
+                # The sample ranks these k otherwise. The neighbour's centres and more never cost more.
                 for i in rising:
-                    centers[i] = with_farthest(points, centers[i - 1] - points.mean) + points.mean
+                    centers[i] = _extended(points, centers[i - 1] - points.mean, k_values[i]) + points.mean
                 segments = _measured(table, centers, report)
     return _finished(fits, segments, k_min, table.count, len(sample.rows), whole=not table.weighted)
 
@@ -172,11 +177,16 @@ class _Fit:
 def _fitted(points: Points, begin: list[Floats], k: int, tol: float, max_iter: int) -> _Fit:
     """Fit k segments from the starting centres for k, or from the last there are and the farthest points."""
     started = time.perf_counter()
-    centers = begin[min(k, len(begin)) - 1]
-    while len(centers) < k:
-        centers = with_farthest(points, centers)
+    centers = _extended(points, begin[min(k, len(begin)) - 1], k)
     segments, n_iter = lloyd(points, centers, tol, max_iter)
     return _Fit(segments, n_iter, time.perf_counter() - started)
+
+
+def _extended(points: Points, centers: Floats, k: int) -> Floats:
+    """Add to the centres the points that are farthest from them, up to k centres."""
+    while len(centers) < k:
+        centers = with_farthest(points, centers)
+    return centers
 
 
 def _measured(table: Rows, centers: list[Floats], report: Callable[[int], None]) -> list[Segments]:
@@ -216,7 +226,7 @@ def _mapper(n_jobs: int | None) -> Iterator[Callable[..., Any]]:
 
 
 def _progress(fits: list[_Fit], k_min: int, *, done: int, total: int) -> Progress:
-    shown = fits[k_min - 1 :]
+    shown = [fit for fit in fits if fit.k >= k_min]
     segments = [fit.segments for fit in fits]
     return Progress(
         done=done,
@@ -233,9 +243,9 @@ def _progress(fits: list[_Fit], k_min: int, *, done: int, total: int) -> Progres
     )
 
 
-def _restored(state: Mapping[str, NDArray[Any]]) -> list[_Fit]:
+def _restored(state: Mapping[str, NDArray[Any]], k_values: list[int]) -> list[_Fit]:
     n_iter, seconds = state["n_iter"].tolist(), state["seconds"].tolist()
-    ends = np.cumsum(np.arange(1, len(n_iter) + 1))
+    ends = np.cumsum(k_values[: len(n_iter)])
     parts = np.split(state["segments"], ends[:-1])
     segments = [Segments(part[:, :-3].copy(), *part[:, -3:].T.copy()) for part in parts]
     return [_Fit(*fit) for fit in zip(segments, n_iter, seconds, strict=True)]
@@ -244,7 +254,8 @@ def _restored(state: Mapping[str, NDArray[Any]]) -> list[_Fit]:
 def _finished(
     fits: list[_Fit], segments: list[Segments], k_min: int, rows: int, fit_rows: int, *, whole: bool
 ) -> Sweep:
-    fits, shown = fits[k_min - 1 :], [one.by_falling_size() for one in segments[k_min - 1 :]]
+    total, within = segments[0].inertia, slice(0 if k_min == 1 else 1, None)
+    fits, shown = fits[within], [one.by_falling_size() for one in segments[within]]
     return Sweep(
         k_values=np.array([fit.k for fit in fits]),
         # A curve of exact arithmetic never rises; of floating-point sums it may, by a rounding error.
@@ -254,7 +265,7 @@ def _finished(
         spreads=[one.spread / np.where(one.sizes > 0, one.sizes, 1.0) for one in shown],
         n_iter=np.array([fit.n_iter for fit in fits]),
         fit_seconds=np.array([fit.seconds for fit in fits]),
-        total_inertia=segments[0].inertia,
+        total_inertia=total,
         rows=rows,
         fit_rows=fit_rows,
     )

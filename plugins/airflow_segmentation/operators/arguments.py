@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,7 +52,7 @@ def as_names(name: str, value: Sequence[str] | str | None) -> list[str] | None:
     if isinstance(value, str):
         if value.lstrip().startswith("["):
             try:
-                value = ast.literal_eval(value.strip())
+                value = _list_in(value)
             except (SyntaxError, ValueError):
                 raise InputError(f"{name}={value!r} should be a list of column names") from None
         else:
@@ -63,3 +65,33 @@ def as_names(name: str, value: Sequence[str] | str | None) -> list[str] | None:
     if twice:
         raise InputError(f"{name} names {', '.join(map(repr, twice))} twice; name each column once")
     return list(value)
+
+
+def as_uris(name: str, value: Any) -> list[str]:
+    """Return URIs, from one, from a list, from what mapped tasks returned, or from the text of a list.
+
+    :raises InputError: if the value is none of them, or an empty list.
+    """
+    items: Any = [value]
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        # A file may be named so, too: what is no list is one URI.
+        with contextlib.suppress(SyntaxError, ValueError):
+            items = _list_in(value)
+    elif not isinstance(value, str) and isinstance(value, Sequence):
+        items = list(value)  # mapped tasks return a sequence that is no list
+    if not items:
+        raise InputError(f"{name} is empty; no task returned a URI")
+    if not isinstance(items, list) or any(not isinstance(item, str) or item in _NOTHING for item in items):
+        raise InputError(f"{name}={value!r} should be a URI, or a list of them")
+    return items
+
+
+def _list_in(text: str) -> Any:
+    """Return the list that is written in a text, as JSON or as Python writes it.
+
+    :raises SyntaxError, ValueError: if there is none.
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return ast.literal_eval(text.strip())

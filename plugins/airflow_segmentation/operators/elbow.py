@@ -10,10 +10,12 @@ from airflow_segmentation.csv import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.links import ElbowLink
 from airflow_segmentation.model import build_model, save_model
-from airflow_segmentation.operators.arguments import as_optional_int
+from airflow_segmentation.operators.arguments import as_optional_int, as_uris
 from airflow_segmentation.report import METHODS, REPORT_KEY, SUMMARY_KEY, Method
 from airflow_segmentation.reporting import Chooser, build_report
-from airflow_segmentation.sweep_table import Sweep, read_sweep
+from airflow_segmentation.storage import output_uri
+from airflow_segmentation.sweep_join import join_sweeps
+from airflow_segmentation.sweep_table import Sweep, read_sweep, write_sweep
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -28,7 +30,9 @@ class ElbowOperator(BaseOperator):
     Returns a dict of the chosen `k` and `model_path`, the model's URI; each is an XCom of its own, too, so
     that `choose.output["model_path"]` can be handed to a KMeansPredictOperator.
 
-    :param sweep: The table that KMeansSweepOperator wrote. (templated)
+    :param sweep: The table that KMeansSweepOperator wrote, or a list of those that mapped ones wrote, each of
+        a part of the range. They are joined into one table, this task's own; where ranges overlap, the lower
+        SSE counts. (templated)
     :param model_path: Where to save the model, a scikit-learn Pipeline that takes customers in original
         units; what was there is replaced. (templated)
     :param method: How to choose k. `kneedle`: where the SSE curve bends most (Satopaa et al. 2011, by kneed).
@@ -47,7 +51,7 @@ class ElbowOperator(BaseOperator):
     def __init__(
         self,
         *,
-        sweep: str | XComArg,
+        sweep: str | Sequence[str] | XComArg,
         model_path: str | XComArg,
         method: Method = "kneedle",
         sensitivity: float = 1.0,
@@ -70,26 +74,34 @@ class ElbowOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Choose k, save the model and push the report.
 
-        :raises InputError: if there is no such sweep, or k is not in its range.
+        :raises InputError: if there is no such sweep, several cannot be joined, or k is not in the range.
         """
-        sweep = read_sweep(str(self.sweep), self.conn_id)
+        uris = as_uris("sweep", self.sweep)
+        sweep = join_sweeps([read_sweep(uri, self.conn_id) for uri in uris])
         chooser = Chooser(self.method, self.sensitivity, as_optional_int("k", self.k, minimum=1))
         k, decided_by = chooser.choose(sweep)
         index = sweep.index(k)
         model_path = str(self.model_path)
+        sweep_uri = uris[0] if len(uris) == 1 else output_uri(context, "sweep.parquet")
         with self._swept(sweep) as table:
             report = build_report(
                 sweep,
                 chooser,
                 k=k,
                 decided_by=decided_by,
-                sweep_uri=str(self.sweep),
+                sweep_uri=sweep_uri,
                 model_uri=model_path,
                 table=table,
             )
         model = build_model(
             sweep.scaling, sweep.centers[index], sweep.inertias[index], sweep.iterations[index]
         )
+        if len(uris) > 1:
+            self.log.info(
+                "Joined %d sweeps into one of k=%d..%d at %s",
+                *(len(uris), report.k_min, report.k_max, report.sweep_uri),
+            )
+            write_sweep(sweep, sweep_uri)
         save_model(model, model_path, self.conn_id)
         context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
         context["ti"].xcom_push(key=SUMMARY_KEY, value=report.summary().to_json())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 import warnings
@@ -45,6 +47,10 @@ class KMeansSweepOperator(BaseOperator):
     centres, the sizes and the quality scores. Of a large table the centres are fitted on a sample; SSE and
     sizes are over all rows nevertheless. A sweep that is interrupted goes on, when Airflow retries it, from
     the last k it finished; meanwhile its progress is pushed under the XCom key `segmentation_progress`.
+
+    `KMeansSweepOperator.partial(…).expand_kwargs([{"k_min": 1, "k_max": 18}, {"k_min": 16, "k_max": 34}, …])`
+    spreads the range over workers, and ElbowOperator joins the parts. Let them overlap by two or three k: a
+    sweep is a little worse at its largest k, where no larger one helps.
 
     :param data: The scaled table, or any Parquet or CSV file. (templated)
     :param k_min: The smallest k. (templated)
@@ -126,7 +132,8 @@ class KMeansSweepOperator(BaseOperator):
             identity = {**parameters, "features": scaling.features}
             state = SweepState(f"{uri}.state", str(self.data), self.conn_id, identity)
             rows = ParquetRows(table.file, list(scaling.features), jobs)
-            reporter = _Reporter(context, state, self.log)
+            alike = [without_secrets(str(self.data)), scaling.features, parameters["random_state"]]
+            reporter = _Reporter(context, state, _name_of(alike), self.log)
             try:
                 found = self._sweep(rows, parameters, jobs, state, reporter)
             except ValueError as error:
@@ -213,17 +220,26 @@ class KMeansSweepOperator(BaseOperator):
         return unscaled(table, features)
 
 
-class _Reporter:
-    """Logs how far a sweep is, pushes it for the page, and saves its state, at most once a second."""
+def _name_of(values: Sequence[Any]) -> str:
+    """Return a short name that is the same for the same values, and tells none of them."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
-    def __init__(self, context: Context, state: SweepState, log: Logger) -> None:
+
+class _Reporter:
+    """Logs how far a sweep is, pushes it for the page, and saves its state, at most once a second.
+
+    The end is always told: the curve of a mapped sweep stands on the page until the others are done.
+    """
+
+    def __init__(self, context: Context, state: SweepState, sweep: str, log: Logger) -> None:
         self._ti = context["ti"]
         self._state = state
+        self._sweep = sweep
         self._log = log
         self._last = time.monotonic()
 
     def __call__(self, progress: SweepProgress) -> None:
-        if time.monotonic() < self._last + PACE_SECONDS:
+        if progress.done < progress.total and time.monotonic() < self._last + PACE_SECONDS:
             return
         self._state.save(progress.state)
         curve = zip(progress.k_values.tolist(), progress.inertias.tolist(), strict=True)
@@ -233,6 +249,7 @@ class _Reporter:
                 done=progress.done,
                 total=progress.total,
                 curve=tuple((float(k), significant(sse)) for k, sse in curve),
+                sweep=self._sweep,
                 updated_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             ).to_json(),
         )

@@ -333,17 +333,23 @@ def assign(report: Report, point: CurvePoint) -> list[int]:
 def growing(progress: Progress) -> Figure:
     """Return the curve of a sweep still under way, with room for what is to come."""
     layout = _layout(430, showlegend=False)
-    first = int(progress.curve[0][0]) if progress.curve else 1
-    layout["xaxis"] = _k_axis(first, first + progress.total - 1)
+    k_values = [int(k) for k, _ in progress.curve]
+    first, last = (k_values[0], k_values[-1]) if k_values else (1, 1)
+    layout["xaxis"] = _k_axis(first, max(last, first + progress.total - 1))
     layout["yaxis"] = {"title": {"text": "SSE"}, "rangemode": "tozero"}
+    points: list[tuple[float, float | None]] = []
+    for k, sse in progress.curve:
+        if points and k > points[-1][0] + 1:
+            points.append((points[-1][0] + 1, None))  # others sweep what is between: no line leads across
+        points.append((k, sse))
     return {
         "data": [
             {
                 "type": "scatter",
                 "mode": "lines+markers",
                 "name": "SSE",
-                "x": [k for k, _ in progress.curve],
-                "y": [sse for _, sse in progress.curve],
+                "x": [k for k, _ in points],
+                "y": [sse for _, sse in points],
                 "hovertemplate": "k = %{x}<br>SSE %{y:.5~g}<extra></extra>",
                 "line": {"color": CURVE, "width": 2.5},
                 "marker": {"size": 6},

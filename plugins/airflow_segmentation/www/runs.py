@@ -6,9 +6,10 @@ Each function is a fixed number of queries, however many runs or reports there a
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from airflow.models.dagrun import DagRun
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 25
 MAX_TASKS = 200
-"""Tasks offered by the selector of a run: a mapped elbow task can have thousands."""
+"""Task instances of a run that are looked at: a mapped task can have thousands."""
 MAX_GOING = 500
 """Running runs, of whatever Dag, among which sweeps under way are looked for."""
 MAX_SWEEPS = 4
@@ -137,22 +138,9 @@ def find_run(session: Session, dag_id: str, run_id: str) -> Run | None:
     return None if row is None else _run(row, row.conf)
 
 
-def tasks_with(session: Session, run: Run, key: str) -> list[Task]:
-    """Return the tasks of a run that pushed an XCom of this key, at most `MAX_TASKS`."""
-    rows = session.execute(
-        select(XComModel.task_id, XComModel.map_index, TaskInstance._rendered_map_index)
-        .join(
-            TaskInstance,
-            (TaskInstance.dag_id == XComModel.dag_id)
-            & (TaskInstance.run_id == XComModel.run_id)
-            & (TaskInstance.task_id == XComModel.task_id)
-            & (TaskInstance.map_index == XComModel.map_index),
-        )
-        .where(XComModel.dag_id == run.dag_id, XComModel.run_id == run.run_id, XComModel.key == key)
-        .order_by(XComModel.task_id, XComModel.map_index)
-        .limit(MAX_TASKS)
-    )
-    return [Task(*row) for row in rows]
+def reported_tasks(session: Session, run: Run) -> list[Task]:
+    """Return the tasks of a run that pushed a report, at most `MAX_TASKS`."""
+    return [Task(*row) for row in session.execute(_pushed_in(run, REPORT_KEY))]
 
 
 def read_report(session: Session, run: Run, task: Task) -> Report | None:
@@ -164,12 +152,14 @@ def read_report(session: Session, run: Run, task: Task) -> Report | None:
     return None if value is None else Report.from_json(value)
 
 
-def read_progress(session: Session, run: Run, task: Task) -> Progress:
-    """Return how far the sweep of a task has come.
+def read_sweeps(session: Session, run: Run) -> list[tuple[Task, Progress]]:
+    """Return how far each sweep of a run has come, at most `MAX_SWEEPS`; mapped tasks may share one.
 
-    :raises ReportError: if it cannot be read, or is gone.
+    :raises ReportError: if one cannot be read.
     """
-    return Progress.from_json(_value(session, run, task, PROGRESS_KEY))
+    rows = session.execute(_pushed_in(run, PROGRESS_KEY, XComModel.value))
+    found = [(Task(*task), Progress.from_json(value)) for *task, value in rows]
+    return _joined(found)[:MAX_SWEEPS]
 
 
 def read_reports(session: Session, dag_id: str, task: Task, run_ids: Collection[str]) -> dict[str, Report]:
@@ -259,9 +249,17 @@ def list_going(session: Session, dag_ids: Collection[str]) -> list[Listed]:
     if not going:
         return []
     rows = session.execute(
-        _listed(PROGRESS_KEY).where(DagRun.id.in_(going)).order_by(DagRun.run_after.desc())
+        _listed(PROGRESS_KEY)
+        .where(DagRun.id.in_(going))
+        .order_by(DagRun.run_after.desc(), DagRun.id, XComModel.task_id, XComModel.map_index)
     )
-    return [row for row in _as_listed(rows, Progress) if row.run.dag_id in dag_ids][:PAGE_SIZE]
+    listed = [row for row in _as_listed(rows, Progress) if row.run.dag_id in dag_ids]
+    by_run = groupby(listed, lambda row: row.run)
+    return [
+        Listed(run, task, None, progress)
+        for run, group in by_run
+        for task, progress in _joined([(row.task, row.progress) for row in group])
+    ][:PAGE_SIZE]
 
 
 def reporting_tasks(session: Session, dag_id: str) -> list[Task]:
@@ -289,6 +287,52 @@ def trend(session: Session, dag_id: str, task: Task) -> list[Listed]:
         .limit(MAX_TREND)
     )
     return [row for row in reversed(list(_as_listed(rows, Summary))) if row.summary]
+
+
+def _joined(sweeps: Iterable[tuple[Task, Any]]) -> list[tuple[Task, Any]]:
+    """Return how far each sweep has come, from how far its tasks have: mapped ones may each sweep a part.
+
+    Progress that cannot be read, None, stands for a sweep of its own.
+    """
+    by_sweep: dict[Any, list[tuple[Task, Any]]] = {}
+    for task, progress in sweeps:
+        sweep = (task.task_id, progress.sweep) if progress and progress.sweep else task.key
+        by_sweep.setdefault(sweep, []).append((task, progress))
+    return [
+        parts[0] if len(parts) == 1 else (Task(parts[0][0].task_id, -1), _sum([part for _, part in parts]))
+        for parts in by_sweep.values()
+    ]
+
+
+def _sum(parts: Sequence[Progress]) -> Progress:
+    """Return the progress of a sweep from that of its parts; where they overlap, the lower SSE counts."""
+    curve: dict[float, float] = {}
+    for k, sse in (pair for part in parts for pair in part.curve):
+        curve[k] = min(sse, curve.get(k, math.inf))
+    return Progress(
+        done=sum(part.done for part in parts),
+        total=sum(part.total for part in parts),
+        curve=tuple(sorted(curve.items())),
+        sweep=parts[0].sweep,
+        updated_at=max((part.updated_at for part in parts if part.updated_at), default=None),
+    )
+
+
+def _pushed_in(run: Run, key: str, *columns: Any) -> Select[Any]:
+    """Select the columns of a :class:`Task`, and others, of the tasks of a run that pushed an XCom."""
+    return (
+        select(XComModel.task_id, XComModel.map_index, TaskInstance._rendered_map_index, *columns)
+        .join(
+            TaskInstance,
+            (TaskInstance.dag_id == XComModel.dag_id)
+            & (TaskInstance.run_id == XComModel.run_id)
+            & (TaskInstance.task_id == XComModel.task_id)
+            & (TaskInstance.map_index == XComModel.map_index),
+        )
+        .where(XComModel.dag_id == run.dag_id, XComModel.run_id == run.run_id, XComModel.key == key)
+        .order_by(XComModel.task_id, XComModel.map_index)
+        .limit(MAX_TASKS)
+    )
 
 
 def _listed(key: str) -> Select[Any]:

@@ -13,7 +13,7 @@ from flask_appbuilder import BaseView, expose
 from werkzeug.exceptions import NotFound
 
 from airflow_segmentation.links import ROUTE_BASE
-from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY, Report, ReportError
+from airflow_segmentation.report import Report, ReportError
 from airflow_segmentation.www import pages, runs
 from airflow_segmentation.www.access import Forbidden, NotLoggedIn, Viewer, authenticate, login_url
 
@@ -68,15 +68,12 @@ class SegmentationView(BaseView):
         """Show the report of a run, or how far the run has come."""
         with create_session(scoped=False) as session:
             run = _run(session)
-            tasks = runs.tasks_with(session, run, REPORT_KEY)
+            tasks = runs.reported_tasks(session, run)
             task = _task(tasks)
             report = task and runs.read_report(session, run, task)
             if task and report:
                 return _page("run.html", **pages.run_page(run, task, tasks, report, request.args, _conf(run)))
-            sweeps = [
-                (sweep, runs.read_progress(session, run, sweep))
-                for sweep in runs.tasks_with(session, run, PROGRESS_KEY)[: runs.MAX_SWEEPS]
-            ]
+            sweeps = runs.read_sweeps(session, run)
             finished, failed = runs.finished_tasks(session, run), runs.failed_tasks(session, run)
         return _page("progress.html", **pages.progress_page(run, sweeps, finished, failed))
 
@@ -178,7 +175,7 @@ def _task(tasks: list[runs.Task]) -> runs.Task | None:
 def _reported() -> tuple[runs.Run, runs.Task, list[runs.Task], Report]:
     with create_session(scoped=False) as session:
         run = _run(session)
-        tasks = runs.tasks_with(session, run, REPORT_KEY)
+        tasks = runs.reported_tasks(session, run)
         task = _task(tasks)
         report = task and runs.read_report(session, run, task)
         if not task or not report:

@@ -176,7 +176,7 @@ def centres(report: Report, k: int, z: Sequence[Sequence[float]]) -> str:
 
 def progress(progress: Progress) -> str:
     """Return how far a sweep has come."""
-    return f"{progress.done} of {progress.total} values of k fitted."
+    return f"{progress.done} of {progress.total} steps done."
 
 
 def growing(progress: Progress) -> str:
