@@ -15,10 +15,9 @@ from airflow_segmentation.operators import (
     KMeansSweepOperator,
     MinMaxPreprocessOperator,
 )
-from airflow_segmentation.storage import storage_path
+from airflow_segmentation.storage import project_root
 
-# Data and model lie in this checkout, or in the object store where the workers share one instead of a disk.
-PROJECT = storage_path() if "://" in storage_path() else str(Path(__file__).resolve().parents[1])
+PROJECT = project_root(Path(__file__).resolve().parents[1])
 AMOUNTS = ["BALANCE", "PURCHASES", "ONEOFF_PURCHASES", "INSTALLMENTS_PURCHASES", "CASH_ADVANCE", "PAYMENTS"]
 AMOUNTS += ["CREDIT_LIMIT", "MINIMUM_PAYMENTS"]
 COUNTS = ["CASH_ADVANCE_TRX", "PURCHASES_TRX", "TENURE"]

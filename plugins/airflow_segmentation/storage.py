@@ -35,6 +35,12 @@ def storage_path() -> str:
     return conf.get("segmentation", "storage_path", fallback=f"{home}/segmentation").rstrip("/")
 
 
+def project_root(checkout: Path) -> str:
+    """Return where data and models lie: in a checkout, or in the object store that workers share instead."""
+    root = storage_path()
+    return root if "://" in root else str(checkout)
+
+
 def output_uri(context: Context, name: str) -> str:
     """Return the URI of this task instance's own file `name`: no other task instance has the same.
 

@@ -33,7 +33,7 @@ COMPOSE_FILE = ROOT / "docker-compose.yaml"
 CONTAINER_HOME = "/opt/airflow"
 POSTGRES, REDIS, INIT, WORKER = "postgres", "redis", "airflow-init", "airflow-worker"
 IMAGE = ("dags", "plugins")
-"""Folders of the image that a worker without volumes needs; its data lies in the object store."""
+"""Folders of the checkout that the image holds; its data, too, but here that lies in the object store."""
 
 # What makes it small and quick, or safe to run beside other tests; all else is docker-compose.yaml's.
 SETTINGS = {
@@ -116,8 +116,9 @@ class Stack(Airflow):
             self._up(name)
         for container in self.containers.values():
             self._wait_until_healthy(container)
-        self._until(self._answers, f"Airflow did not answer on {self.url}")
-        self.log_in("airflow", "airflow")
+        self.until(self._answers, f"Airflow did not answer on {self.url}")
+        administrator = self.services[INIT].environment
+        self.log_in(administrator["_AIRFLOW_WWW_USER_USERNAME"], administrator["_AIRFLOW_WWW_USER_PASSWORD"])
 
     def stop(self) -> None:
         """End every process. A second call does nothing."""
@@ -144,6 +145,25 @@ class Stack(Airflow):
             Request(f"{self.url}/auth/token", credentials, headers), timeout=60
         ) as response:
             self.headers["Authorization"] = f"Bearer {json.load(response)['access_token']}"
+
+    def run_dag(self, dag_id: str) -> str:
+        """Run a Dag to its end, once it has been read, and return the run's id.
+
+        :raises AirflowError: unless every task succeeds.
+        """
+        self.wait_for_dag(dag_id)
+        run_id = self.trigger(dag_id)
+        self.expect_success(dag_id, run_id)
+        return run_id
+
+    def expect_success(self, dag_id: str, run_id: str) -> None:
+        """Return when the run ends.
+
+        :raises AirflowError: unless every task succeeds.
+        """
+        states = {(task["task_id"], task["map_index"]): task["state"] for task in self.follow(dag_id, run_id)}
+        if set(states.values()) != {"success"}:
+            raise AirflowError(f"The run {run_id} of {dag_id} ended with {states}")
 
     def database_dump(self) -> str:
         """Return everything in the metadata database, as SQL."""
@@ -204,7 +224,7 @@ class Stack(Airflow):
                 mounted.mkdir(parents=True, exist_ok=True)
                 folder.symlink_to(mounted.resolve())
             elif folder.name in IMAGE:
-                shutil.copytree(ROOT / folder.name, folder)
+                shutil.copytree(self.home / "project" / folder.name, folder)
             else:
                 folder.mkdir()
 
@@ -285,10 +305,10 @@ class Stack(Airflow):
         def is_healthy() -> bool:
             return subprocess.run(check, shell=True, env=environment, capture_output=True).returncode == 0
 
-        self._until(is_healthy, f"{container.name} was not healthy")
+        self.until(is_healthy, f"{container.name} was not healthy")
 
     def _wait_until_completed(self, container: Container) -> None:
-        self._until(lambda: container.process.poll() is not None, f"{container.name} did not complete")
+        self.until(lambda: container.process.poll() is not None, f"{container.name} did not complete")
 
     def _check(self) -> None:
         """Raise :class:`AirflowError` if a service has failed, or ended that should run."""

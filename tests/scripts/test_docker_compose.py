@@ -99,6 +99,18 @@ def test_a_secret_comes_from_the_environment_or_calls_itself_insecure(setting):
         assert "my-own" in with_own[name].environment[setting]
 
 
+def test_the_secrets_that_the_readme_makes_leave_none_insecure(tmp_path):
+    [block] = re.findall(r"```sh\n(cat > \.env <<END\n.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    subprocess.run(["bash", "-ec", block], cwd=tmp_path, check=True)
+    lines = (tmp_path / ".env").read_text().splitlines()
+    services = read_services(COMPOSE_FILE, dict(line.split("=", 1) for line in lines))
+    assert "INSECURE" not in str({name: service.environment for name, service in services.items()})
+    init = services["airflow-init"].environment
+    Fernet(init["AIRFLOW__CORE__FERNET_KEY"])
+    assert init["_AIRFLOW_WWW_USER_PASSWORD"] != "airflow"
+    assert len({init["AIRFLOW__API__SECRET_KEY"], init["AIRFLOW__API_AUTH__JWT_SECRET"]}) == 2
+
+
 def test_the_default_fernet_key_encrypts():
     key = read_services(COMPOSE_FILE, {})["airflow-worker"].environment["AIRFLOW__CORE__FERNET_KEY"]
     assert Fernet(key).decrypt(Fernet(key).encrypt(b"customers")) == b"customers"

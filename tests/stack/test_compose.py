@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from urllib.error import HTTPError
 
 import pytest
@@ -21,8 +20,8 @@ def up(stack: Stack) -> Stack:
 
 
 @pytest.fixture(scope="module")
-def run_id(up: Stack, run_dag: Callable[[Stack], str]) -> str:
-    return run_dag(up)
+def run_id(up: Stack) -> str:
+    return up.run_dag(DAG_ID)
 
 
 def test_starts_every_service_and_as_many_workers_as_asked_for(up: Stack):
