@@ -62,6 +62,7 @@ with DAG(
         k_min="{{ params.k_min }}",
         k_max="{{ params.k_max }}",
         stability=20,
+        n_jobs=2,
     )
     choose = ElbowOperator(
         task_id="choose",

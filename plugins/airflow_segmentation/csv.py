@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 2 << 20
 """Bytes parsed at a time; much larger blocks fall out of the processor's cache."""
-LINES_IN_QUOTES = 100_000
-"""More lines than a quoted value can have: the quote is a stray one."""
+LONGEST_LINE = 16 << 20
+"""More bytes than a line has, if it has line breaks between quotes: the quote is a stray one."""
 CHUNK_ROWS = 100_000
 
 # The options of pandas.read_csv that pyarrow takes in the same sense.
@@ -172,7 +172,7 @@ def _read_with_pyarrow(csv: Csv) -> Iterator[tuple[pa.Schema, Iterator[pa.Record
 
     with _opened(csv) as file, ThreadPoolExecutor(os.cpu_count()) as pool:
         blocks = _blocks(file)
-        first = _parsed(next(blocks, b""), csv)
+        first = _parsed(next(blocks), csv)
         names = first.schema.names
         if len(set(names)) < len(names):
             raise pa.lib.ArrowInvalid("two columns have the same name, which pandas tells apart")
@@ -180,7 +180,7 @@ def _read_with_pyarrow(csv: Csv) -> Iterator[tuple[pa.Schema, Iterator[pa.Record
             raise pa.lib.ArrowInvalid("a column is not text in this encoding")
         wanted = csv.wanted(names)
         tables = itertools.chain(
-            [first], _mapped(pool, lambda block: _parsed(block, csv, first.schema), blocks)
+            [first], _mapped(pool, lambda block: _parsed(block, csv, first.schema), filter(None, blocks))
         )
         yield (
             pa.schema([first.schema.field(name) for name in wanted]),
@@ -188,7 +188,7 @@ def _read_with_pyarrow(csv: Csv) -> Iterator[tuple[pa.Schema, Iterator[pa.Record
         )
 
 
-def _parsed(block: bytes, csv: Csv, schema: pa.Schema | None = None) -> pa.Table:
+def _parsed(block: memoryview, csv: Csv, schema: pa.Schema | None = None) -> pa.Table:
     """Return the rows of a block of whole lines; without a schema, the first line is the header."""
     import pyarrow as pa
     import pyarrow.csv as pa_csv
@@ -212,23 +212,38 @@ def _parsed(block: bytes, csv: Csv, schema: pa.Schema | None = None) -> pa.Table
     )
 
 
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+def _blocks(file: IO[bytes]) -> Iterator[memoryview]:
     """Yield the file in blocks of whole lines. A line break between quotes ends no line."""
     import pyarrow.lib
 
-    while block := file.read(BLOCK_BYTES):
-        lines = [block, file.readline()]
-        open_quotes = sum(line.count(b'"') for line in lines)
-        while open_quotes % 2:
-            lines.append(file.readline())
-            open_quotes += lines[-1].count(b'"')
-            if not lines[-1] or len(lines) > LINES_IN_QUOTES:
-                raise pyarrow.lib.ArrowInvalid("a quote does not end")
-        yield b"".join(lines)
+    rest = bytearray()
+    while True:
+        block = bytearray(len(rest) + BLOCK_BYTES)
+        block[: len(rest)] = rest
+        end = len(rest) + file.readinto(memoryview(block)[len(rest) :])  # type: ignore[attr-defined]
+        if end == len(rest):
+            break
+        lines = _whole_lines(block, end)
+        if not lines and end > LONGEST_LINE:
+            raise pyarrow.lib.ArrowInvalid("a quote does not end")
+        yield memoryview(block)[:lines]
+        rest = block[lines:end]
+    yield memoryview(rest)
+
+
+def _whole_lines(block: bytearray, end: int) -> int:
+    """Return where the last whole line in `block[:end]` ends: at a line break with even quotes before it."""
+    cut = block.rfind(b"\n", 0, end) + 1
+    quotes = block.count(b'"', 0, cut) if b'"' in block else 0
+    while quotes % 2:
+        before = block.rfind(b"\n", 0, cut - 1) + 1
+        quotes -= block.count(b'"', before, cut)
+        cut = before
+    return cut
 
 
 def _mapped(
-    pool: ThreadPoolExecutor, function: Callable[[bytes], pa.Table], items: Iterator[bytes]
+    pool: ThreadPoolExecutor, function: Callable[[memoryview], pa.Table], items: Iterator[memoryview]
 ) -> Iterator[Any]:
     """Apply a function to items at the same time, in order, with a few items in memory."""
     ahead: deque[Future[pa.Table]] = deque()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from airflow_segmentation.clustering import (
@@ -30,6 +32,16 @@ def test_scores_are_those_of_scikit_learn(seed, features, scale):
         assert ours == pytest.approx([theirs(rows, own) for own in labels], rel=1e-6, abs=1e-6)
 
 
+def test_silhouette_is_that_of_scikit_learn_where_segments_have_nothing_in_common_with_those_before():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(400, 3))
+    found = sweep_rows(rows, k_min=2, k_max=12)
+    unrelated = [rows[rng.choice(len(rows), k, replace=False)] for k in found.k_values]
+
+    theirs = [silhouette_score(rows, assign(rows, centers)) for centers in unrelated]
+    assert silhouette(replace(found, cluster_centers=unrelated), rows) == pytest.approx(theirs, abs=1e-6)
+
+
 def test_silhouette_of_many_rows_is_that_of_the_sample_that_the_seed_draws():
     rows = np.random.default_rng(0).lognormal(size=(5100, 2))
     found = sweep_rows(rows, k_min=2, k_max=4)
@@ -37,6 +49,13 @@ def test_silhouette_of_many_rows_is_that_of_the_sample_that_the_seed_draws():
     sample = rows[np.random.default_rng(3).choice(len(rows), 5000, replace=False)]
     theirs = [silhouette_score(sample, assign(sample, centers)) for centers in found.cluster_centers]
     assert silhouette(found, rows, seed=3) == pytest.approx(theirs, abs=1e-6)
+
+
+def test_silhouette_is_the_same_to_the_bit_on_several_cores():
+    rows = np.random.default_rng(0).lognormal(size=(1200, 3))
+    found = sweep_rows(rows, k_min=2, k_max=9)
+
+    assert silhouette(found, rows, n_jobs=2).tolist() == silhouette(found, rows).tolist()
 
 
 @pytest.mark.parametrize("centers", [3, 7, 15])

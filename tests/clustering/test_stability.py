@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from airflow_segmentation.clustering import count_choices, sweep_resamples
+from airflow_segmentation.clustering import count_choices, sweep_resamples, sweep_rows
 
 
 def test_clear_clusters_are_chosen_in_every_resample(blobs):
@@ -25,12 +25,34 @@ def test_the_method_decides():
     assert count_choices([curve] * 3, "chord") == [(4, 3)]
 
 
-def test_the_same_seed_gives_the_same_curves_whatever_the_threads():
+def test_the_same_seed_gives_the_same_curves():
     rows = np.random.default_rng(0).lognormal(size=(500, 2))
 
-    one, two = (sweep_resamples(rows, resamples=6, k_max=15, n_jobs=jobs) for jobs in (1, 2))
+    one, again, other = (
+        sweep_resamples(rows, resamples=6, k_max=15, random_state=seed) for seed in (1, 1, 2)
+    )
 
-    assert one == two
+    assert one == again
+    assert one != other
+
+
+def test_curves_are_close_to_those_of_whole_sweeps_of_drawn_rows():
+    rng = np.random.default_rng(0)
+    rows = rng.lognormal(size=(4000, 3))
+
+    curves = np.array([sse for _, sse in sweep_resamples(rows, resamples=20, k_max=20)])
+    whole = [sweep_rows(rows[rng.integers(len(rows), size=len(rows))], k_max=20) for _ in range(20)]
+
+    sse = np.array([found.inertias for found in whole])
+    assert curves.mean(axis=0) == pytest.approx(sse.mean(axis=0), rel=0.1)
+    # They vary as much from one resample to the next, too.
+    assert 0.5 < curves[:, 0].std() / sse[:, 0].std() < 2
+
+
+def test_curves_never_rise():
+    curves = sweep_resamples(np.random.default_rng(0).lognormal(size=(1000, 3)), resamples=5, k_max=30)
+
+    assert all((np.diff(sse) <= 0).all() for _, sse in curves)
 
 
 @pytest.mark.filterwarnings("error")

@@ -14,6 +14,7 @@ from airflow_segmentation.clustering.points import Floats, Points, _product, cel
 
 CELLS_PER_SEGMENT = 16
 LEAST_CELLS = 800
+POINTS_PER_CELL = 40
 CANDIDATES = 16
 """Points drawn for each new centre. More gain little; fewer make the chains differ, and higher k worse."""
 TOL = 1e-3
@@ -23,12 +24,51 @@ CACHED = 2**16
 
 
 def starts(points: Points, k_max: int, chains: int, seed: int) -> list[Floats]:
-    """Return starting centres for each k from 1 to `k_max`, in the points' centred coordinates."""
-    rough = _Cells(*cells(points, max(LEAST_CELLS, CELLS_PER_SEGMENT * k_max)))
-    features = rough.rows.shape[1]
-    centers = [np.zeros((chains, 1, features))]
-    costs = [np.full(chains, np.inf)]
-    for k in range(2, min(k_max, len(rough.rows)) + 1):
+    """Return each chain's starting centres for each k from 1 to `k_max`, in the points' centred coordinates.
+
+    For each k they have the shape (n_chains, k, n_features), the best on the cells first.
+    """
+    means, weights = rough_cells(points, k_max)
+    found = walk(Cells(means, np.broadcast_to(weights, (chains, len(weights)))), k_max, seed)
+    return [centers[costs.argsort(kind="stable")] for centers, costs in found]
+
+
+def rough_cells(points: Points, k_max: int) -> tuple[Floats, Floats]:
+    """Return the weighted means of some hundred cells that part the points: enough for `k_max` segments."""
+    return cells(points, max(LEAST_CELLS, CELLS_PER_SEGMENT * k_max, len(points) // POINTS_PER_CELL))
+
+
+class Cells:
+    """Cells, as their means and their weights in each chain, in the shapes that sums are taken from.
+
+    Parameters
+    ----------
+    means : ndarray of shape (n_cells, n_features)
+    weights : ndarray of shape (n_chains, n_cells)
+    """
+
+    def __init__(self, means: Floats, weights: Floats) -> None:
+        self.means, self.weights = means, weights
+        self.squares = np.einsum("ij,ij->i", means, means)
+        self.augmented = np.hstack([means, np.ones((len(means), 1))])
+        self._transposed = self.augmented.T.copy()
+
+    def distances(self, centers: Floats) -> Floats:
+        """Return |x - c|^2 - |x|^2, shape (n_chains, n_centers, n_cells)."""
+        chains, k, features = centers.shape
+        return (_product(centers.reshape(-1, features)) @ self._transposed).reshape(chains, k, -1)
+
+
+def walk(rough: Cells, k_max: int, seed: int) -> list[tuple[Floats, Floats]]:
+    """Go up to `k_max` and back down, and return the centres and the SSE of all chains for each k.
+
+    Centres have the shape (n_chains, k, n_features), SSE over the cells (n_chains,).
+    """
+    total = rough.weights.sum(axis=1, keepdims=True)
+    mean = rough.weights @ rough.means / total
+    scatter = rough.weights @ rough.squares - total[:, 0] * np.einsum("ij,ij->i", mean, mean)
+    centers, costs = [mean[:, None]], [np.maximum(scatter, 0.0)]
+    for k in range(2, min(k_max, len(rough.means)) + 1):
         rng = np.random.default_rng([seed, k])
         found, cost = _lloyd(rough, _grown(rough, centers[-1], rng))
         centers.append(found)
@@ -37,53 +77,38 @@ def starts(points: Points, k_max: int, chains: int, seed: int) -> list[Floats]:
         found, cost = _lloyd(rough, _shrunk(rough, centers[i + 1]))
         better = cost < costs[i]
         centers[i][better], costs[i][better] = found[better], cost[better]
-    return [found[cost.argmin()] for found, cost in zip(centers, costs, strict=True)]
+    return list(zip(centers, costs, strict=True))
 
 
-class _Cells:
-    """Weighted means of cells, in the shapes that distances and sums are taken from."""
-
-    def __init__(self, rows: Floats, weights: Floats) -> None:
-        self.rows, self.weights = rows, weights
-        self.squares = np.einsum("ij,ij->i", rows, rows)
-        augmented = np.hstack([rows, np.ones((len(rows), 1))])
-        self.augmented = augmented.T.copy()
-        self.weighted = augmented * weights[:, None]
-
-    def distances(self, centers: Floats) -> Floats:
-        """Return |x - c|^2 - |x|^2, shape (n_chains, n_centers, n_cells)."""
-        chains, k, features = centers.shape
-        return (_product(centers.reshape(-1, features)) @ self.augmented).reshape(chains, k, -1)
-
-
-def _lloyd(rough: _Cells, centers: Floats) -> tuple[Floats, Floats]:
+def _lloyd(rough: Cells, centers: Floats) -> tuple[Floats, Floats]:
     """Run Lloyd's iterations for all chains; return their centres and SSE."""
-    together = max(1, CACHED // (centers.shape[1] * len(rough.rows)))
-    groups = [_lloyd_together(rough, centers[i : i + together]) for i in range(0, len(centers), together)]
-    return np.concatenate([found for found, _ in groups]), np.concatenate([cost for _, cost in groups])
+    together = max(1, CACHED // (centers.shape[1] * len(rough.means)))
+    groups = [slice(start, start + together) for start in range(0, len(centers), together)]
+    found = [_lloyd_together(rough, centers[group], rough.weights[group]) for group in groups]
+    return np.concatenate([centers for centers, _ in found]), np.concatenate([costs for _, costs in found])
 
 
-def _lloyd_together(rough: _Cells, centers: Floats) -> tuple[Floats, Floats]:
+def _lloyd_together(rough: Cells, centers: Floats, weights: Floats) -> tuple[Floats, Floats]:
     centers = centers.copy()
     costs = np.full(len(centers), np.inf)
     active = np.arange(len(centers))
     for _ in range(MAX_ITER):
         distances = rough.distances(centers[active])
         nearest = distances.min(axis=1)
-        cost = (nearest + rough.squares) @ rough.weights
+        cost = np.einsum("ij,ij->i", nearest + rough.squares, weights[active])
         falling = costs[active] - cost > TOL * cost
         costs[active] = cost
         if not falling.any():
             break
         distances, nearest, active = distances[falling], nearest[falling], active[falling]
-        sums = (distances == nearest[:, None]).astype(float) @ rough.weighted
-        weights = sums[..., -1:]
-        means = sums[..., :-1] / np.where(weights > 0, weights, 1.0)
-        centers[active] = np.where(weights > 0, means, centers[active])
+        sums = ((distances == nearest[:, None]) * weights[active, None]) @ rough.augmented
+        inside = sums[..., -1:]
+        means = sums[..., :-1] / np.where(inside > 0, inside, 1.0)
+        centers[active] = np.where(inside > 0, means, centers[active])
     return centers, costs
 
 
-def _grown(rough: _Cells, centers: Floats, rng: np.random.Generator) -> Floats:
+def _grown(rough: Cells, centers: Floats, rng: np.random.Generator) -> Floats:
     """Add to each chain, of some cells drawn, the one that saves the most SSE.
 
     Cells are drawn with probability proportional to weight times squared distance, as k-means++ does (Arthur
@@ -93,14 +118,14 @@ def _grown(rough: _Cells, centers: Floats, rng: np.random.Generator) -> Floats:
     share = np.cumsum(nearest * rough.weights, axis=1)
     marks = rng.random((len(centers), CANDIDATES)) * share[:, -1:]
     drawn = np.array([np.searchsorted(own, mark) for own, mark in zip(share, marks, strict=True)])
-    rivals = rough.rows[np.minimum(drawn, len(rough.rows) - 1)]
+    rivals = rough.means[np.minimum(drawn, len(rough.means) - 1)]
     gain = (nearest - rough.squares)[:, None] - rough.distances(rivals)
-    saved = np.maximum(gain, 0.0, out=gain) @ rough.weights
+    saved = np.einsum("ijk,ik->ij", np.maximum(gain, 0.0, out=gain), rough.weights)
     newcomers = rivals[np.arange(len(centers)), saved.argmax(axis=1)]
     return np.concatenate([centers, newcomers[:, None]], axis=1)
 
 
-def _shrunk(rough: _Cells, centers: Floats) -> Floats:
+def _shrunk(rough: Cells, centers: Floats) -> Floats:
     """Drop from each chain the centre whose cells lose least by going to their second nearest."""
     chains, k, features = centers.shape
     distances = rough.distances(centers)

@@ -70,6 +70,11 @@ class Points:
     def __len__(self) -> int:
         return len(self.weights)
 
+    def thinned(self, least: int) -> Points:
+        """Return every so many of the points, `least` or more; their rows are these points' centred ones."""
+        step = max(1, len(self) // least)
+        return Points(self.centred[::step], self.weights[::step])
+
 
 def lloyd(points: Points, centers: Floats, tol: float, max_iter: int) -> tuple[Segments, int]:
     """Run Lloyd's iterations from `centers`, in the points' centred coordinates.
@@ -128,7 +133,7 @@ def assign(rows: Floats, centers: Floats) -> Ints:
     offset = centers.mean(axis=0)
     product = _product(centers - offset)
     labels = np.empty(len(rows), np.intp)
-    for block in _blocks(len(rows)):
+    for block in blocks(len(rows)):
         labels[block] = ((rows[block] - offset) @ product[:, :-1].T + product[:, -1]).argmin(axis=1)
     return labels
 
@@ -176,7 +181,7 @@ def measure(rows: Floats, weights: Floats | None, centers: list[Floats]) -> list
         moved = [each - hub for each in centers]
         near = _near(moved, np.sqrt(np.einsum("ij,ij->i", members, members).max()))
         products = [_product(each[which]) for each, which in zip(moved, near, strict=True)]
-        for block in _blocks(len(members), MEASURED):
+        for block in blocks(len(members), MEASURED):
             augmented = np.vstack([members[block].T, np.ones(len(members[block]))])
             squares = np.einsum("ij,ij->i", members[block], members[block])
             parts = np.ones((len(squares), 3))
@@ -236,7 +241,8 @@ def _distinct(rows: Floats, weights: Floats) -> tuple[Floats, Floats]:
     return rows[first], np.add.reduceat(weights, np.flatnonzero(first))
 
 
-def _blocks(length: int, size: int = BLOCK) -> Iterator[slice]:
+def blocks(length: int, size: int = BLOCK) -> Iterator[slice]:
+    """Yield slices that part `length` rows."""
     return (slice(start, start + size) for start in range(0, length, size))
 
 
@@ -244,7 +250,7 @@ def _assigned(points: Points, centers: Floats) -> tuple[Ints, Floats, Floats]:
     """Return what :func:`_two_nearest` returns, for all points."""
     labels = np.empty(len(points), np.intp)
     nearest, second = np.empty((2, len(points)))
-    for block in _blocks(len(points)):
+    for block in blocks(len(points)):
         labels[block], nearest[block], second[block] = _two_nearest(centers, points, block)
     return labels, nearest, second
 

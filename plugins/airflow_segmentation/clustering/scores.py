@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from airflow_segmentation.clustering.points import assign
+from airflow_segmentation.clustering.parallel import parallel_map
+from airflow_segmentation.clustering.points import assign, blocks
 from airflow_segmentation.clustering.sweep import Sweep
 
 Scores = NDArray[np.float64]
@@ -41,43 +44,76 @@ def davies_bouldin(sweep: Sweep) -> Scores:
     )
 
 
-def silhouette(sweep: Sweep, rows: Any, *, seed: int = 0) -> Scores:
+def silhouette(sweep: Sweep, rows: Any, *, seed: int = 0, n_jobs: int | None = None) -> Scores:
     """Return the mean silhouette (Rousseeuw, 1987) over a sample of rows; NaN where they are in one segment.
 
-    All distances between the sampled rows are taken once, and summed up by segment for all k in one matrix
-    product.
+    All distances between the sampled rows are taken once. Their sums by segment are carried from each k to
+    the next, as only some rows go from one segment to another.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_features)
         Of more than :data:`SAMPLE` a sample is drawn.
+    n_jobs : int or None
+        Blocks of rows summed up at the same time; None is 1, -1 is one for each core. Does not change a bit.
     """
     with threadpool_limits(limits=1):
         rows = np.asarray(rows, float)
         if len(rows) > SAMPLE:
             rows = rows[np.random.default_rng(seed).choice(len(rows), SAMPLE, replace=False)]
-        labels = [assign(rows, centers) for centers in sweep.cluster_centers]
+        steps = list(_steps([assign(rows, centers) for centers in sweep.cluster_centers]))
         rows = rows - rows.mean(axis=0)
-        segments: dict[bytes, int] = {}
-        # Many segments stay the same from one k to the next; each is summed up once.
-        places = [_places(own, segments) for own in labels]
-        members = np.array([np.frombuffer(segment, bool) for segment in segments], np.float32)
-        counts = members.sum(axis=1)
-        totals = np.zeros(len(labels))
-        for start in range(0, len(rows), BLOCK):
-            block = slice(start, start + BLOCK)
-            means = members @ _distances(rows, rows[block]).astype(np.float32) / counts[:, None]
-            for i, (own, place) in enumerate(zip(labels, places, strict=True)):
-                totals[i] += _silhouettes(means[place], counts[place], own[block]).sum()
-        several = np.array([len(place) > 1 for place in places])
+
+        def total(block: slice) -> list[float]:
+            distances = _distances(rows, rows[block]).astype(np.float32)
+            sums = np.zeros((1, distances.shape[1]))
+            totals = []
+            for step in steps:
+                sums = np.vstack([sums[step.parents], np.zeros_like(sums[:1])])
+                sums[step.changed] += step.moves @ distances[step.movers]
+                means = sums[:-1] / step.sizes[:, None]
+                totals.append(float(_silhouettes(means, step.sizes, step.labels[block]).sum()))
+            return totals
+
+        with parallel_map(n_jobs) as mapped:
+            totals = np.sum(list(mapped(total, blocks(len(rows), BLOCK))), axis=0)
+        several = np.array([len(step.sizes) > 1 for step in steps])
         return np.where(several, totals / len(rows), np.nan)
 
 
-def _places(labels: NDArray[np.intp], segments: dict[bytes, int]) -> NDArray[np.intp]:
-    """Return each segment's place among those met so far; rename the labels to have no gaps."""
-    present, labels[:] = np.unique(labels, return_inverse=True)
-    masks = [(labels == segment).tobytes() for segment in range(len(present))]
-    return np.array([segments.setdefault(mask, len(segments)) for mask in masks])
+@dataclass(frozen=True)
+class _Step:
+    """The segments of one k, and how they come from those of the k before and an empty one."""
+
+    labels: NDArray[np.intp]
+    """Of all rows, with no gaps."""
+    sizes: NDArray[np.intp]
+    parents: NDArray[np.intp]
+    """The segment of the k before that each differs least from; the last is the empty one."""
+    changed: NDArray[np.intp]
+    """The segments that differ from their parent."""
+    movers: NDArray[np.intp] | slice
+    """The rows in which they differ."""
+    moves: NDArray[np.float32]
+    """1 for a row that joins, -1 for one that leaves, in shape (n_changed, n_movers)."""
+
+
+def _steps(labels: list[NDArray[np.intp]]) -> Iterator[_Step]:
+    """Yield how the segments of each k come from those of the k before."""
+    before, count = np.zeros_like(labels[0]), 0
+    for own in labels:
+        _, own, sizes = np.unique(own, return_inverse=True, return_counts=True)
+        k = len(sizes)
+        overlap = np.bincount(before * k + own, minlength=count * k)[: count * k].reshape(count, k)
+        apart = np.vstack([overlap.sum(axis=1, keepdims=True) + sizes - 2 * overlap, sizes])
+        parents = apart.argmin(axis=0)
+        moves = (own == np.arange(k)[:, None]).astype(np.float32)
+        moves[parents < count] -= before == parents[parents < count, None]
+        changed, moved = np.flatnonzero(moves.any(axis=1)), np.flatnonzero(moves.any(axis=0))
+        # To pick out most of the rows would cost more than to take them all.
+        movers = moved if 2 * len(moved) < len(own) else slice(None)
+        yield _Step(own, sizes, parents, changed, movers, moves[changed][:, movers])
+        before, count = own, k
 
 
 def _silhouettes(means: Any, counts: Any, labels: NDArray[np.intp]) -> Scores:

@@ -2,61 +2,50 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from airflow_segmentation.clustering.chain import Cells, rough_cells, walk
 from airflow_segmentation.clustering.elbow import choose_k
-from airflow_segmentation.clustering.sweep import sweep_rows
-
-ROWS = 2_000
-"""Rows in a resample, at the most: its curve bends where that of all rows does, at a fraction of the cost."""
+from airflow_segmentation.clustering.points import Points
 
 Curve = tuple[Sequence[int], Sequence[float]]
 """Values of k, and the SSE at each."""
 
 
 def sweep_resamples(
-    rows: Any,
-    *,
-    resamples: int = 20,
-    k_min: int = 1,
-    k_max: int = 49,
-    random_state: int = 0,
-    n_jobs: int | None = None,
+    rows: Any, *, resamples: int = 20, k_min: int = 1, k_max: int = 49, random_state: int = 0
 ) -> list[Curve]:
-    """Sweep bootstrap resamples of the rows, and return the curve of each.
+    """Sweep bootstrap resamples of the rows (Efron, 1979), all at once, and return the curve of each.
+
+    A resample draws as many rows as there are, with replacement. It is swept on the cells in which a sweep
+    looks for its starting centres: how many of its rows fall into a cell is all that differs from one
+    resample to the next, and their scatter within the cells is added to the SSE.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_features)
-        At most :data:`ROWS` of them go into each resample, drawn with replacement.
-    n_jobs : int or None
-        Resamples swept at the same time; None is 1, -1 is one for each core. Does not change the result.
     """
     rows = np.asarray(rows, float)
-    size = min(len(rows), ROWS)
-
-    def curve(resample: int) -> Curve:
-        drawn = np.random.default_rng([random_state, resample]).integers(len(rows), size=size)
-        distinct = len(np.unique(rows[drawn], axis=0))
-        found = sweep_rows(
-            rows[drawn],
-            k_min=min(k_min, distinct),
-            k_max=min(k_max, distinct),
-            n_init=1,
-            tol=1e-2,
-            random_state=resample,
-        )
-        return found.k_values.tolist(), found.inertias.tolist()
-
-    jobs = 1 if n_jobs is None else n_jobs if n_jobs > 0 else (os.cpu_count() or 1) + 1 + n_jobs
-    with ThreadPoolExecutor(max(jobs, 1)) as pool:
-        return list(pool.map(curve, range(resamples)))
+    with threadpool_limits(limits=1):
+        points = Points(rows, np.ones(len(rows)))
+        means, weights = rough_cells(points, k_max)
+        share = weights / len(rows)
+        drawn = np.random.default_rng(random_state).multinomial(len(rows), share, size=resamples)
+        within = max(points.total - float(weights @ np.einsum("ij,ij->i", means, means)), 0.0)
+        costs = [cost for _, cost in walk(Cells(means, drawn.astype(float)), k_max, random_state)]
+    curves = np.minimum.accumulate(np.maximum(costs, 0.0) + within).T
+    # A resample has no more segments than cells that it drew rows from.
+    ends = np.minimum((drawn > 0).sum(axis=1), len(costs))
+    starts = np.minimum(ends, k_min)
+    return [
+        (list(range(start, end + 1)), curve[start - 1 : end].tolist())
+        for curve, start, end in zip(curves, starts.tolist(), ends.tolist(), strict=True)
+    ]
 
 
 def count_choices(

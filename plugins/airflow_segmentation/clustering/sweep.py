@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +13,18 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from airflow_segmentation.clustering.chain import starts
+from airflow_segmentation.clustering.parallel import parallel_map
 from airflow_segmentation.clustering.points import Floats, Points, Segments, lloyd, with_farthest
 from airflow_segmentation.clustering.rows import ArrayRows, Rows
 
 SAMPLE = 2**16
 """Rows that centres are fitted on where there are more."""
-SAMPLE_TOL = 1e-4
+SAMPLE_TOL = 1e-5
 """Ends Lloyd's iterations over a sample: more of them would fit the sample, not the rows."""
+RACED = 2**14
+"""Points on which all chains' starting centres run against each other, where a sample is fitted."""
+RACED_TOL = 1e-4
+RACED_ITER = 50
 
 
 class RangeCut(UserWarning):
@@ -143,12 +145,13 @@ def sweep_table(
 
         if len(fits) < len(k_values):
             begin = starts(points, k_max, n_init, random_state)
-            with _mapper(n_jobs) as mapped:
+            few = points.thinned(max(RACED, 16 * k_max)) if sampled else None
+            with parallel_map(n_jobs) as mapped:
                 remaining = k_values[len(fits) :]
-                for fit in mapped(lambda k: _fitted(points, begin, k, tol, max_iter), remaining):
+                for fit in mapped(lambda k: _fitted(points, begin, k, tol, max_iter, few), remaining):
                     if fits and fit.segments.inertia > fits[-1].segments.inertia:
                         # Each k started on its own, so a curve that rises is a start that failed.
-                        fit = _fitted(points, [fits[-1].segments.centers], fit.k, tol, max_iter)
+                        fit = _fitted(points, [fits[-1].segments.centers[None]], fit.k, tol, max_iter)
                     fits.append(fit)
                     report()
         segments = [fit.segments.moved(points.mean) for fit in fits]
@@ -174,12 +177,25 @@ class _Fit:
         return len(self.segments.sizes)
 
 
-def _fitted(points: Points, begin: list[Floats], k: int, tol: float, max_iter: int) -> _Fit:
-    """Fit k segments from the starting centres for k, or from the last there are and the farthest points."""
+def _fitted(
+    points: Points, begin: list[Floats], k: int, tol: float, max_iter: int, few: Points | None = None
+) -> _Fit:
+    """Fit k segments from the starting centres for k, or from the last there are and the farthest points.
+
+    Of the chains' starting centres the first are taken or, where there are `few` points to run on, those that
+    come out best there.
+    """
     started = time.perf_counter()
-    centers = _extended(points, begin[min(k, len(begin)) - 1], k)
+    rivals = begin[min(k, len(begin)) - 1]
+    centers = _extended(points, rivals[0] if few is None else _raced(few, rivals), k)
     segments, n_iter = lloyd(points, centers, tol, max_iter)
     return _Fit(segments, n_iter, time.perf_counter() - started)
+
+
+def _raced(few: Points, rivals: Floats) -> Floats:
+    """Run Lloyd's iterations on few points from each chain's centres, and return the best they come to."""
+    found = [lloyd(few, centers - few.mean, RACED_TOL, RACED_ITER)[0] for centers in rivals]
+    return min(found, key=lambda segments: segments.inertia).centers + few.mean
 
 
 def _extended(points: Points, centers: Floats, k: int) -> Floats:
@@ -212,17 +228,6 @@ def _possible(k_max: int, k_min: int, distinct: int) -> int:
             stacklevel=3,
         )
     return min(k_max, distinct)
-
-
-@contextmanager
-def _mapper(n_jobs: int | None) -> Iterator[Callable[..., Any]]:
-    """Give a `map` that runs up to `n_jobs` calls at the same time, and returns their results in order."""
-    jobs = 1 if n_jobs is None else n_jobs if n_jobs > 0 else (os.cpu_count() or 1) + 1 + n_jobs
-    if jobs <= 1:
-        yield map
-        return
-    with ThreadPoolExecutor(jobs) as pool:
-        yield pool.map
 
 
 def _progress(fits: list[_Fit], k_min: int, *, done: int, total: int) -> Progress:

@@ -138,8 +138,8 @@ class KMeansSweepOperator(BaseOperator):
                 found = self._sweep(rows, parameters, jobs, state, reporter)
             except ValueError as error:
                 raise InputError(f"{without_secrets(table.uri)}: {error}") from error
-            scores = self._scores(rows, found, parameters["random_state"])
-            resamples, resample_rows = self._resamples(rows, parameters, stability, jobs)
+            scores = self._scores(rows, found, parameters["random_state"], jobs)
+            resamples, resample_rows = self._resamples(rows, parameters, stability)
         told = list(dict.fromkeys(str(warning.message) for warning in caught))
         for message in told:
             self.log.warning("%s", message)
@@ -183,29 +183,30 @@ class KMeansSweepOperator(BaseOperator):
         )
         return found
 
-    def _scores(self, rows: ParquetRows, found: FoundSweep, seed: int) -> dict[str, list[float]]:
+    def _scores(self, rows: ParquetRows, found: FoundSweep, seed: int, jobs: int) -> dict[str, list[float]]:
         from airflow_segmentation import clustering
 
         scores = {}
         for name in self.scores:
             if name == "silhouette":
-                scores[name] = clustering.silhouette(found, rows.uniform(SILHOUETTE_ROWS, seed)).tolist()
+                sample = rows.uniform(SILHOUETTE_ROWS, seed)
+                scores[name] = clustering.silhouette(found, sample, n_jobs=jobs).tolist()
             else:
                 scores[name] = getattr(clustering, name)(found).tolist()
         return scores
 
     def _resamples(
-        self, rows: ParquetRows, parameters: dict[str, Any], count: int, jobs: int
+        self, rows: ParquetRows, parameters: dict[str, Any], count: int
     ) -> tuple[list[Curve], int]:
         if not count:
             return [], 0
-        from airflow_segmentation.clustering.stability import ROWS, sweep_resamples
+        from airflow_segmentation.clustering import sweep_resamples
 
         drawn = rows.uniform(RESAMPLED_ROWS, parameters["random_state"])
         started = time.monotonic()
-        curves = sweep_resamples(drawn, resamples=count, **parameters, n_jobs=jobs)
+        curves = sweep_resamples(drawn, resamples=count, **parameters)
         self.log.info("Swept %d resamples in %.1f s", count, time.monotonic() - started)
-        return curves, min(len(drawn), ROWS)
+        return curves, len(drawn)
 
     def _scaling(self, table: Table) -> Scaling:
         """Return which features to cluster on, and how they were scaled."""
