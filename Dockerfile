@@ -1,5 +1,17 @@
-# Airflow with what the plugin needs on top; the plugin itself is mounted, see docker-compose.yaml.
-FROM apache/airflow:3.3.2
+# Airflow with the plugin, the Dags and their data. The Python is named, since Airflow's default may be newer than ours.
+FROM apache/airflow:3.3.2-python3.12
+
+# Airflow's own constraints, which lie in its image, for what the image holds parts of: S3 lacks s3fs there.
+RUN pip install --no-cache-dir --constraint "${HOME}/constraints.txt" \
+    "apache-airflow==${AIRFLOW_VERSION}" "apache-airflow-providers-amazon[s3fs]"
+
+# Our constraints for what the plugin adds. Naming Airflow's version keeps pip from changing it.
 COPY constraints.txt /tmp/constraints.txt
 RUN pip install --no-cache-dir --constraint /tmp/constraints.txt \
-    kneed pandas plotly pyarrow scikit-learn threadpoolctl
+    "apache-airflow==${AIRFLOW_VERSION}" kneed pandas plotly pyarrow scikit-learn threadpoolctl
+
+# Group 0 may write: the user id of the processes is chosen when they start, their group is always 0.
+COPY --chown=airflow:0 plugins /opt/airflow/plugins
+COPY --chown=airflow:0 dags /opt/airflow/dags
+COPY --chown=airflow:0 data /opt/airflow/data
+COPY --chown=airflow:0 --chmod=775 model /opt/airflow/model

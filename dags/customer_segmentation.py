@@ -15,8 +15,9 @@ from airflow_segmentation.operators import (
     KMeansSweepOperator,
     MinMaxPreprocessOperator,
 )
+from airflow_segmentation.storage import project_root
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = project_root(Path(__file__).resolve().parents[1])
 AMOUNTS = ["BALANCE", "PURCHASES", "ONEOFF_PURCHASES", "INSTALLMENTS_PURCHASES", "CASH_ADVANCE", "PAYMENTS"]
 AMOUNTS += ["CREDIT_LIMIT", "MINIMUM_PAYMENTS"]
 COUNTS = ["CASH_ADVANCE_TRX", "PURCHASES_TRX", "TENURE"]
@@ -53,7 +54,7 @@ with DAG(
         ),
     },
 ):
-    load = CsvLoadOperator(task_id="load", path=str(PROJECT / "data" / "file.csv"), id_column="CUST_ID")
+    load = CsvLoadOperator(task_id="load", path=f"{PROJECT}/data/file.csv", id_column="CUST_ID")
     scale = MinMaxPreprocessOperator(task_id="scale", data=load.output, features="{{ params.features }}")
     sweep = KMeansSweepOperator(
         task_id="sweep",
@@ -66,12 +67,12 @@ with DAG(
     choose = ElbowOperator(
         task_id="choose",
         sweep=sweep.output,
-        model_path=str(PROJECT / "model" / "model.sav"),
+        model_path=f"{PROJECT}/model/model.sav",
         k="{{ params.k }}",
     )
     assign = KMeansPredictOperator(
         task_id="assign",
         model_path=choose.output["model_path"],
-        data=str(PROJECT / "data" / "test.csv"),
+        data=f"{PROJECT}/data/test.csv",
         id_column="CUST_ID",
     )

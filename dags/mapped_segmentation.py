@@ -14,8 +14,9 @@ from airflow_segmentation.operators import (
     KMeansSweepOperator,
     MinMaxPreprocessOperator,
 )
+from airflow_segmentation.storage import project_root
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = project_root(Path(__file__).resolve().parents[1])
 FEATURES = ["BALANCE", "PURCHASES", "CREDIT_LIMIT"]
 # A larger k takes longer, so the parts get shorter. They overlap by a few k, where the lower SSE counts.
 RANGES = [{"k_min": 1, "k_max": 24}, {"k_min": 22, "k_max": 38}, {"k_min": 36, "k_max": 49}]
@@ -29,7 +30,7 @@ with DAG(
     max_active_runs=1,  # each run replaces model/mapped.sav
     tags=["segmentation"],
 ):
-    load = CsvLoadOperator(task_id="load", path=str(PROJECT / "data" / "file.csv"), id_column="CUST_ID")
+    load = CsvLoadOperator(task_id="load", path=f"{PROJECT}/data/file.csv", id_column="CUST_ID")
     scale = MinMaxPreprocessOperator(task_id="scale", data=load.output, features=FEATURES)
     sweep = KMeansSweepOperator.partial(
         task_id="sweep",
@@ -37,6 +38,4 @@ with DAG(
         stability=20,
         map_index_template="k = {{ task.k_min }} to {{ task.k_max }}",
     ).expand_kwargs(RANGES)
-    choose = ElbowOperator(
-        task_id="choose", sweep=sweep.output, model_path=str(PROJECT / "model" / "mapped.sav")
-    )
+    choose = ElbowOperator(task_id="choose", sweep=sweep.output, model_path=f"{PROJECT}/model/mapped.sav")

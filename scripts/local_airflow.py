@@ -75,6 +75,7 @@ class Airflow:
         self.dags = dags.absolute()
         self.plugins = plugins.absolute()
         self.settings = dict(settings or {})
+        self.headers = {"Content-Type": "application/json", "Accept": "application/json"}
         self._keeper: subprocess.Popen[str] | None = None
         self._lock: IO[str] | None = None
         # A proxy has no business between this machine and itself.
@@ -152,7 +153,7 @@ class Airflow:
                 "dag-processor": ["dag-processor"],
             }
         )
-        self._until(self._answers, f"Airflow did not answer on {self.url}")
+        self.until(self._answers, f"Airflow did not answer on {self.url}")
 
     def stop(self) -> None:
         """End every process of this Airflow. A second call does nothing."""
@@ -183,7 +184,7 @@ class Airflow:
             f"{self.url}/api/v2{path}" + (f"?{urlencode(query, doseq=True)}" if query else ""),
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            headers=self.headers,
         )
         try:
             with self._opener.open(request, timeout=60) as response:
@@ -209,7 +210,7 @@ class Airflow:
             times = [_time(dag["last_parsed_time"]) for dag in found if dag["dag_id"] == dag_id]
             return any(time >= self._started for time in times)
 
-        self._until(is_read, f"No file in {self.dags} holds the Dag {dag_id}")
+        self.until(is_read, f"No file in {self.dags} holds the Dag {dag_id}")
 
     def trigger(self, dag_id: str, conf: Mapping[str, Json] | None = None) -> str:
         """Unpause the Dag, start a run with these params, and return the run's id."""
@@ -252,7 +253,7 @@ class Airflow:
         deadline = time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic()
-            self._until(has_news, f"The run {run_id} of {dag_id} did not end", left)
+            self.until(has_news, f"The run {run_id} of {dag_id} did not end", left)
             if not fresh:
                 return
             told |= {(task["task_id"], task["map_index"]) for task in fresh}
@@ -320,7 +321,7 @@ class Airflow:
             return True
         return False
 
-    def _until(self, condition: Callable[[], T], problem: str, timeout: float = TIMEOUT) -> T:
+    def until(self, condition: Callable[[], T], problem: str, timeout: float = TIMEOUT) -> T:
         """Return what the condition gives once that is true.
 
         :raises AirflowError: if a component of Airflow ends, or the time is up.

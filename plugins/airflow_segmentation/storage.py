@@ -25,19 +25,33 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 
+OBJECT_STORES = {"s3", "gs", "abfs"}
+"""Filesystems, by their name in fsspec, where a file appears when it is closed and not before."""
+
+
+def storage_path() -> str:
+    """Return `[segmentation] storage_path`: the folder or URI under which all tasks write."""
+    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
+    return conf.get("segmentation", "storage_path", fallback=f"{home}/segmentation").rstrip("/")
+
+
+def project_root(checkout: Path) -> str:
+    """Return where data and models lie: in a checkout, or in the object store that workers share instead."""
+    root = storage_path()
+    return root if "://" in root else str(checkout)
+
+
 def output_uri(context: Context, name: str) -> str:
     """Return the URI of this task instance's own file `name`: no other task instance has the same.
 
     It lies under `[segmentation] storage_path`, then Dag id, run id, task id and, for a mapped task, map
     index.
     """
-    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    root = conf.get("segmentation", "storage_path", fallback=f"{home}/segmentation")
     ti = context["ti"]
     parts = [ti.dag_id, ti.run_id, ti.task_id]
     if ti.map_index is not None and ti.map_index >= 0:
         parts.append(str(ti.map_index))
-    return "/".join([root.rstrip("/"), *map(safe_segment, parts), name])
+    return "/".join([storage_path(), *map(safe_segment, parts), name])
 
 
 def safe_segment(name: str) -> str:
@@ -78,6 +92,14 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
 def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
     """Open a file to write; it takes its name only once it is complete, replacing what had the name."""
     fs, final = _resolve(uri, conn_id)
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
+    with _uploaded(fs, final) if protocols & OBJECT_STORES else _renamed(fs, final) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _renamed(fs: AbstractFileSystem, final: str) -> Iterator[IO[bytes]]:
+    """Write under another name beside the final one, then rename."""
     folder, _, name = final.rpartition("/")
     partial = f"{folder}/.{name}.{uuid.uuid4().hex}.partial"
     fs.makedirs(folder or "/", exist_ok=True)
@@ -88,6 +110,20 @@ def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
     except BaseException:
         with contextlib.suppress(Exception):
             fs.rm(partial)
+        raise
+
+
+@contextlib.contextmanager
+def _uploaded(fs: AbstractFileSystem, final: str) -> Iterator[IO[bytes]]:
+    """Write to an object store, where closing a file puts it in one go; there a rename would be a copy."""
+    file = fs.open(final, mode="wb")
+    try:
+        yield file
+        file.close()
+    except BaseException:
+        with contextlib.suppress(Exception):
+            file.discard()
+        file.closed = True  # or the garbage collector would close it, and so put it after all
         raise
 
 

@@ -1,18 +1,32 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
+from cryptography.fernet import Fernet
 from environment import requirements
 from local_airflow import ROOT
+from made.compose import read_services
 
-AIRFLOW = ["api-server", "scheduler", "dag-processor", "worker", "triggerer", "init"]
+COMPOSE_FILE = ROOT / "docker-compose.yaml"
+
+AIRFLOW = [
+    "airflow-init",
+    "airflow-apiserver",
+    "airflow-scheduler",
+    "airflow-dag-processor",
+    "airflow-worker",
+    "airflow-triggerer",
+    "flower",
+]
 
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, dict]:
-    return yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]
+    return yaml.safe_load(COMPOSE_FILE.read_text())["services"]
 
 
 def test_has_every_part_of_a_distributed_airflow(services):
@@ -48,17 +62,86 @@ def test_waits_for_what_it_depends_on(services):
             )
 
 
-def test_only_the_api_server_is_published_and_on_this_machine_only(services):
+def test_what_is_published_is_so_on_this_machine_only(services):
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert ports.keys() == {"api-server"}
-    assert all(port.startswith("127.0.0.1:") for port in ports["api-server"])
+    assert ports.keys() == {"airflow-apiserver", "flower"}
+    assert all(port.startswith("127.0.0.1:") for published in ports.values() for port in published)
+
+
+def test_is_valid_by_the_compose_specification():
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    checked = subprocess.run([*command, COMPOSE_FILE], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_needs_no_variable_to_be_set():
+    variables = re.findall(r"(?<!\$)\$\{(\w+)(:-[^}]+)?\}", COMPOSE_FILE.read_text())
+    assert [name for name, default in variables if not default] == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "AIRFLOW__CORE__FERNET_KEY",
+        "AIRFLOW__API__SECRET_KEY",
+        "AIRFLOW__API_AUTH__JWT_SECRET",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+        "AIRFLOW__CELERY__RESULT_BACKEND",
+    ],
+)
+def test_a_secret_comes_from_the_environment_or_calls_itself_insecure(setting):
+    with_defaults = read_services(COMPOSE_FILE, {})
+    own = dict.fromkeys(["FERNET_KEY", "API_SECRET_KEY", "JWT_SECRET", "POSTGRES_PASSWORD"], "my-own")
+    with_own = read_services(COMPOSE_FILE, own)
+    for name in with_defaults.keys() & set(AIRFLOW):
+        assert "INSECURE" in with_defaults[name].environment[setting]
+        assert "INSECURE" not in with_own[name].environment[setting]
+        assert "my-own" in with_own[name].environment[setting]
+
+
+def test_the_secrets_that_the_readme_makes_leave_none_insecure(tmp_path):
+    [block] = re.findall(r"```sh\n(cat > \.env <<END\n.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    subprocess.run(["bash", "-ec", block], cwd=tmp_path, check=True)
+    lines = (tmp_path / ".env").read_text().splitlines()
+    services = read_services(COMPOSE_FILE, dict(line.split("=", 1) for line in lines))
+    assert "INSECURE" not in str({name: service.environment for name, service in services.items()})
+    init = services["airflow-init"].environment
+    Fernet(init["AIRFLOW__CORE__FERNET_KEY"])
+    assert init["_AIRFLOW_WWW_USER_PASSWORD"] != "airflow"
+    assert len({init["AIRFLOW__API__SECRET_KEY"], init["AIRFLOW__API_AUTH__JWT_SECRET"]}) == 2
+
+
+def test_the_default_fernet_key_encrypts():
+    key = read_services(COMPOSE_FILE, {})["airflow-worker"].environment["AIRFLOW__CORE__FERNET_KEY"]
+    assert Fernet(key).decrypt(Fernet(key).encrypt(b"customers")) == b"customers"
+
+
+def test_a_worker_may_be_started_several_times(services):
+    assert not {"container_name", "hostname", "ports"} & services["airflow-worker"].keys()
+
+
+@pytest.mark.parametrize("name", set(AIRFLOW) - {"airflow-init"})
+def test_airflow_runs_as_the_user_that_is_asked_for_and_not_as_root(services, name):
+    assert services[name]["user"] == "${AIRFLOW_UID:-50000}:0"
 
 
 def test_the_image_is_the_pinned_airflow_with_all_other_requirements():
     dockerfile = (ROOT / "Dockerfile").read_text()
     pinned = re.search(r"^apache-airflow==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    assert f"FROM apache/airflow:{pinned[1]}\n" in dockerfile
-    installed = dockerfile.split("constraints.txt")[-1].split()
+    assert re.search(rf"^FROM apache/airflow:{pinned[1]}-python3\.1[0-3]$", dockerfile, re.MULTILINE)
     names = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements(set())}
     in_the_image = {"apache-airflow", "apache-airflow-providers-fab", "flask-appbuilder"}
-    assert names - in_the_image == set(installed) - {"\\"}
+    installed = re.search(r"--constraint /tmp/constraints.txt (.+)", dockerfile.replace("\\\n", " "))[1]
+    assert names - in_the_image == set(installed.split()) - {'"apache-airflow==${AIRFLOW_VERSION}"'}
+
+
+def test_the_image_holds_the_folders_that_are_mounted(services):
+    copied = re.findall(
+        r"^COPY .*?(\S+) /opt/airflow/(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+    )
+    mounted = [volume.split(":") for volume in services["airflow-worker"]["volumes"]]
+    assert dict(copied) == {
+        source.removeprefix("./"): target.removeprefix("/opt/airflow/")
+        for source, target in mounted
+        if source.startswith("./")
+    }

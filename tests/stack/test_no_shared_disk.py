@@ -1,0 +1,166 @@
+"""Workers that share no directory: tables, data, model and logs lie in a bucket, and its secret stays one."""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from airflow_segmentation.clustering import ParquetRows, sweep_table
+from airflow_segmentation.model import load_model
+from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY, Report
+from airflow_segmentation.sweep_table import read_sweep
+from local_airflow import ROOT, AirflowError
+from made.stack import Stack
+
+DAG_ID = "customer_segmentation"
+BUCKET, PREFIX = "customers", "team/segments"
+ROOT_URI = f"s3://object_storage@{BUCKET}/{PREFIX}"
+WORKERS = ("airflow-worker-1", "airflow-worker-2")
+
+RANGES = [(1, 30), (28, 50)]
+FEATURES = [f"feature_{number}" for number in range(8)]
+MANY = f"{ROOT_URI}/data/many.parquet"
+LONG_DAG = f"""
+import datetime as dt
+from airflow.sdk import DAG
+from airflow_segmentation.operators import ElbowOperator, KMeansSweepOperator
+
+RANGES = [{{"k_min": k_min, "k_max": k_max}} for k_min, k_max in {RANGES}]
+with DAG("long_sweeps", schedule=None, default_args={{"retries": 2, "retry_delay": dt.timedelta(seconds=1)}}):
+    sweep = KMeansSweepOperator.partial(task_id="sweep", data="{MANY}").expand_kwargs(RANGES)
+    ElbowOperator(task_id="choose", sweep=sweep.output, model_path="{ROOT_URI}/model/long.sav")
+"""
+"""Each sweep takes ten seconds or more, so that there is a middle of it."""
+
+
+@pytest.fixture(scope="module")
+def up(stack: Stack, s3: Any, connection: dict[str, str]) -> Stack:
+    """The stack with one setting changed, no volumes, the logs in the bucket, and the data uploaded."""
+    for name in ("file.csv", "test.csv"):
+        s3.upload_file(str(ROOT / "data" / name), BUCKET, f"{PREFIX}/data/{name}")
+    s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}/data/many.parquet", Body=many_customers())
+    (stack.dags / "long_sweeps.py").write_text(LONG_DAG)
+    stack.stop_airflow()
+    stack.up(
+        variables={"STORAGE_PATH": ROOT_URI},
+        settings={
+            # One task at a time on each worker, and seconds, not minutes, until a silent one counts as lost.
+            "AIRFLOW__CELERY__WORKER_CONCURRENCY": "1",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+            "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
+            "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": f"s3://{BUCKET}/{PREFIX}/logs",
+            "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "object_storage",
+        },
+        volumes=False,
+    )
+    stack.request("POST", "/connections", connection)
+    return stack
+
+
+@pytest.fixture(scope="module")
+def run_id(up: Stack) -> str:
+    return up.run_dag(DAG_ID)
+
+
+def many_customers() -> bytes:
+    """Return a Parquet table of 60,000 rows."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(60_000, len(FEATURES))) + 3 * random.integers(0, 6, size=(60_000, 1))
+    file = io.BytesIO()
+    pq.write_table(pa.table(dict(zip(FEATURES, rows.T, strict=True))), file)
+    return file.getvalue()
+
+
+def contents(s3: Any) -> dict[str, bytes]:
+    """Return every object of the bucket."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+    return {key: s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+
+
+def test_tables_model_and_logs_go_to_the_bucket(up: Stack, run_id: str, s3: Any, connected: None):
+    report = Report.from_json(up.xcom(DAG_ID, run_id, "choose", REPORT_KEY))
+    assert (report.rows, report.rows_dropped) == (8949, 1)
+    model = load_model(f"{ROOT_URI}/model/model.sav")
+    assert len(model.centers) == report.k
+    keys = contents(s3).keys()
+    tables = {key.rpartition("/")[2] for key in keys if key.startswith(f"{PREFIX}/{DAG_ID}/")}
+    assert tables == {"table.parquet", "scaled.parquet", "sweep.parquet", "segments.parquet"}
+    assert len([key for key in keys if key.startswith(f"{PREFIX}/logs/dag_id={DAG_ID}/")]) == 5
+
+
+def test_workers_share_no_directory(up: Stack, run_id: str):
+    for worker in WORKERS:
+        folder = up.containers[worker].folder
+        assert "succeeded in" in up.containers[worker].log.read_text(), f"{worker} had nothing to do"
+        assert [path for path in folder.rglob("*") if path.is_symlink()] == []
+        kinds = {path.suffix for path in folder.rglob("*") if path.is_file()}
+        assert not kinds & {".csv", ".parquet", ".sav"}
+
+
+def test_logs_are_read_in_the_ui_wherever_the_worker_is(up: Stack, run_id: str):
+    path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/sweep/logs/1"
+    log = str(up.request("GET", path))
+    assert "Swept k=1..49 over 8949 rows" in log
+    assert f"s3://{BUCKET}" in log, "it comes from the bucket"
+
+
+def test_the_secret_is_in_no_log_xcom_report_or_table(
+    up: Stack, run_id: str, s3: Any, connection: dict[str, str]
+):
+    written = {str(path): path.read_bytes() for path in (up.home / "containers").rglob("*.log")}
+    written |= contents(s3)
+    written["database"] = up.database_dump().encode()
+    for task in ("load", "scale", "sweep", "choose", "assign"):
+        path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task}"
+        written[f"log of {task}"] = str(up.request("GET", f"{path}/logs/1")).encode()
+        written[f"XComs of {task}"] = str(up.request("GET", f"{path}/xcomEntries")).encode()
+    assert [name for name, content in written.items() if connection["password"].encode() in content] == []
+    named = [name for name, content in written.items() if b"object_storage" in content]
+    assert {"database", "log of sweep"} <= {*named}, "the search does find what is there"
+
+
+def test_mapped_sweeps_run_on_both_workers_and_are_joined(up: Stack):
+    done = {worker: up.containers[worker].log.read_text().count("succeeded in") for worker in WORKERS}
+    run_id = up.run_dag("mapped_segmentation")
+    report = Report.from_json(up.xcom("mapped_segmentation", run_id, "choose", REPORT_KEY))
+    assert (report.k_min, report.k_max, len(report.curve)) == (1, 49, 49)
+    assert 6 <= report.k <= 9
+    for worker in WORKERS:
+        assert up.containers[worker].log.read_text().count("succeeded in") > done[worker], worker
+
+
+def test_a_worker_killed_in_the_middle_of_a_sweep_loses_nothing(up: Stack, s3: Any, connected: None):
+    def of_sweep(map_index: int, path: str) -> Any:
+        whole = f"/dags/long_sweeps/dagRuns/{run_id}/taskInstances/sweep/{path}"
+        return up.request("GET", whole, map_index=str(map_index))
+
+    def both_have_saved_their_state() -> bool:
+        with suppress(AirflowError):  # 404: nothing has been pushed yet
+            return all(of_sweep(index, f"xcomEntries/{PROGRESS_KEY}") for index in (0, 1))
+        return False
+
+    up.wait_for_dag("long_sweeps")
+    run_id = up.trigger("long_sweeps")
+    up.until(both_have_saved_their_state, "The sweeps did not begin")
+    up.kill("airflow-worker-1")
+    up.expect_success("long_sweeps", run_id)
+
+    sweeps = [task for task in up.tasks("long_sweeps", run_id) if task["task_id"] == "sweep"]
+    tries = {task["map_index"]: task["try_number"] for task in sweeps}
+    assert sorted(tries.values()) == [1, 2], "one of the two was lost, and tried again"
+    [lost] = [index for index, number in tries.items() if number == 2]
+    assert "An earlier try was interrupted; going on from where it was" in str(of_sweep(lost, "logs/2"))
+    assert [key for key in contents(s3) if key.endswith(".state")] == []
+    for index, (k_min, k_max) in enumerate(RANGES):
+        undisturbed = sweep_table(
+            ParquetRows(io.BytesIO(many_customers()), FEATURES, 1), k_min=k_min, k_max=k_max
+        )
+        found = read_sweep(of_sweep(index, "xcomEntries/return_value")["value"])
+        assert found.inertias == pytest.approx(undisturbed.inertias.tolist(), rel=1e-9)
