@@ -152,6 +152,8 @@ class Report:
     data_uri: str | None = None
     sweep_uri: str | None = None
     model_uri: str | None = None
+    model_digest: str | None = None
+    """SHA-256 of the model's file, in hexadecimal: what lies at `model_uri` may be another run's by now."""
     created_at: str | None = None
     """ISO 8601, UTC."""
     schema_version: int = SCHEMA_VERSION

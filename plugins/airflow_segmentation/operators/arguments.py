@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from airflow_segmentation.errors import InputError
 
 _NOTHING = (None, "", "None", "null")
+
+
+def as_uri(name: str, value: Any) -> str:
+    """Return a path or URI argument.
+
+    :raises InputError: if the value is none, such as what a template leaves of an XCom that is not there.
+    """
+    if not isinstance(value, (str, os.PathLike)) or str(value).strip() in _NOTHING or "\0" in str(value):
+        raise InputError(
+            f"{name}={value!r} should be a path or a URI; look at the template or the task that it comes from"
+        )
+    return str(value)
+
+
+def as_digest(name: str, value: Any) -> str | None:
+    """Return a SHA-256 digest argument in hexadecimal, or None where a template left nothing.
+
+    :raises InputError: if the value is neither.
+    """
+    if value in _NOTHING:
+        return None
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
+        raise InputError(f"{name}={value!r} should be the model_digest that ElbowOperator returned")
+    return value
 
 
 def as_int(name: str, value: Any, minimum: int) -> int:

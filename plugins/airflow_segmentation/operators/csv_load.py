@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_segmentation.csv import Csv, csv_to_table
-from airflow_segmentation.operators.arguments import as_names
+from airflow_segmentation.operators.arguments import as_names, as_uri
 from airflow_segmentation.storage import output_uri
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class CsvLoadOperator(BaseOperator):
         :raises InputError: if the file is not there, is no CSV, has no rows or lacks a column.
         """
         csv = Csv(
-            uri=str(self.path),
+            uri=as_uri("path", self.path),
             conn_id=self.conn_id,
             columns=as_names("columns", self.columns),
             id_column=self.id_column,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from airflow_segmentation.csv import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.links import ElbowLink
 from airflow_segmentation.model import build_model, save_model
-from airflow_segmentation.operators.arguments import as_optional_int
+from airflow_segmentation.operators.arguments import as_optional_int, as_uri
 from airflow_segmentation.report import METHODS, REPORT_KEY, SUMMARY_KEY, Method
 from airflow_segmentation.reporting import Chooser, build_report
 from airflow_segmentation.sweep_table import Sweep, read_sweep
@@ -25,12 +26,14 @@ class ElbowOperator(BaseOperator):
     """
     Chooses k at the elbow of a sweep, saves the model for that k, and reports to the Segmentation page.
 
-    Returns a dict of the chosen `k` and `model_path`, the model's URI; each is an XCom of its own, too, so
-    that `choose.output["model_path"]` can be handed to a KMeansPredictOperator.
+    Returns a dict of the chosen `k`, `model_path`, the model's URI, and `model_digest`, the SHA-256 digest of
+    that file; each is an XCom of its own, too, so that `choose.output["model_path"]` can be handed to a
+    KMeansPredictOperator.
 
     :param sweep: The table that KMeansSweepOperator wrote. (templated)
     :param model_path: Where to save the model, a scikit-learn Pipeline that takes customers in original
-        units; what was there is replaced. (templated)
+        units; what was there is replaced. A name that ends in `.skops` saves it in the format of skops, which
+        others can load without running what is in it; any other name saves a pickle. (templated)
     :param method: How to choose k. `kneedle`: where the SSE curve bends most (Satopaa et al. 2011, by kneed).
         `chord`: the point farthest from the line between the curve's ends. `silhouette` and
         `calinski_harabasz`: the largest score; `davies_bouldin`: the smallest.
@@ -72,25 +75,27 @@ class ElbowOperator(BaseOperator):
 
         :raises InputError: if there is no such sweep, or k is not in its range.
         """
-        sweep = read_sweep(str(self.sweep), self.conn_id)
+        sweep_uri, model_path = as_uri("sweep", self.sweep), as_uri("model_path", self.model_path)
+        sweep = read_sweep(sweep_uri, self.conn_id)
         chooser = Chooser(self.method, self.sensitivity, as_optional_int("k", self.k, minimum=1))
         k, decided_by = chooser.choose(sweep)
         index = sweep.index(k)
-        model_path = str(self.model_path)
         with self._swept(sweep) as table:
             report = build_report(
                 sweep,
                 chooser,
                 k=k,
                 decided_by=decided_by,
-                sweep_uri=str(self.sweep),
+                sweep_uri=sweep_uri,
                 model_uri=model_path,
                 table=table,
             )
         model = build_model(
-            sweep.scaling, sweep.centers[index], sweep.inertias[index], sweep.iterations[index]
+            *(sweep.scaling, sweep.centers[index], sweep.inertias[index], sweep.iterations[index]),
+            made_by={name: getattr(context["ti"], name) for name in ("dag_id", "run_id", "task_id")},
         )
-        save_model(model, model_path, self.conn_id)
+        digest = save_model(model, model_path, self.conn_id)
+        report = dataclasses.replace(report, model_digest=digest)
         context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
         context["ti"].xcom_push(key=SUMMARY_KEY, value=report.summary().to_json())
         for warning in report.warnings:
@@ -108,7 +113,7 @@ class ElbowOperator(BaseOperator):
                 report.stability.resamples,
                 ", ".join(f"{item.k} in {item.times}" for item in report.stability.counts),
             )
-        return {"k": k, "model_path": model_path}
+        return {"k": k, "model_path": model_path, "model_digest": digest}
 
     @contextlib.contextmanager
     def _swept(self, sweep: Sweep) -> Iterator[Table | None]:
