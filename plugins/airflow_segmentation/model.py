@@ -168,8 +168,8 @@ def load_model(uri: str, conn_id: str | None = None, digest: str | None = None) 
     if digest not in (None, found):
         raise InputError(
             f"{shown} has the SHA-256 digest {found}, not model_digest={digest}: the model was replaced "
-            "since, by another run or by hand. Clear the task that chooses k, or give each run a model_path of "
-            "its own, with {{ run_id }} in it"
+            "since, by another run or by hand. Clear the task that chooses k, or give each run a model_path "
+            "of its own, with {{ run_id }} in it"
         )
     try:
         return _model(
