@@ -66,7 +66,10 @@ class Model:
     """`dag_id`, `run_id` and `task_id` of what made it; empty where that is not known."""
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
-        """Return the segments of rows in original units, of shape (n_rows,); -1 where a value is missing."""
+        """Return the segments of rows in original units, of shape (n_rows,).
+
+        A row with a value that is missing or infinite has -1.
+        """
         import numpy as np
 
         from airflow_segmentation.clustering import assign
@@ -74,7 +77,7 @@ class Model:
         if self.medians is not None:
             rows = np.where(np.isnan(rows), self.medians, rows)
         segments = np.full(len(rows), -1, np.int32)
-        complete = ~np.isnan(rows).any(axis=1)
+        complete = np.isfinite(rows).all(axis=1)
         segments[complete] = assign(rows[complete] * self.scale + self.offset, self.centers)
         return segments
 
@@ -176,8 +179,9 @@ def load_model(uri: str, conn_id: str | None = None, digest: str | None = None) 
             _loaded_by_skops(content, uri) if _is_skops(uri) else _Reader(io.BytesIO(content)).load()
         )
     except Exception as error:
+        why = " ".join(str(error).split())
         raise InputError(
-            f"{shown} is not a model that ElbowOperator saved ({error}); it was not used. Run the task that "
+            f"{shown} is not a model that ElbowOperator saved ({why}); it was not used. Run the task that "
             "chooses k again"
         ) from None
 

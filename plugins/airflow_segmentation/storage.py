@@ -84,6 +84,10 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
         raise InputError(
             f"{shown} may not be read; give this worker's user, or the connection, the right to read it"
         ) from None
+    except OSError as error:
+        if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise
+        raise InputError(f"{shown} cannot be a file ({error.strerror}); choose another path") from None
 
 
 @contextlib.contextmanager

@@ -37,7 +37,7 @@ class Run:
         return pd.read_parquet(self.xcom(task_id, **kwargs))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_dag(metadata_database: None) -> Callable[..., Run]:
     """A function that runs a Dag to its end and returns a :class:`Run`; keywords are those of `dag.test`."""
     from airflow.models.dagbundle import DagBundleModel

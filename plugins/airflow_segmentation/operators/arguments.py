@@ -18,11 +18,28 @@ def as_uri(name: str, value: Any) -> str:
 
     :raises InputError: if the value is none, such as what a template leaves of an XCom that is not there.
     """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        raise InputError(
+            f"{name} holds {len(value)} paths and should be one; map this task too, with "
+            f".partial(…).expand({name}=…)"
+        )
     if not isinstance(value, (str, os.PathLike)) or str(value).strip() in _NOTHING or "\0" in str(value):
         raise InputError(
             f"{name}={value!r} should be a path or a URI; look at the template or the task that it comes from"
         )
     return str(value)
+
+
+def as_name(name: str, value: Any) -> str | None:
+    """Return the name of a column, or None where a template left nothing.
+
+    :raises InputError: if the value is neither.
+    """
+    if value in _NOTHING:
+        return None
+    if not isinstance(value, str):
+        raise InputError(f"{name}={value!r} should be the name of one column")
+    return value
 
 
 def as_digest(name: str, value: Any) -> str | None:

@@ -121,8 +121,9 @@ class ElbowOperator(BaseOperator):
         with contextlib.ExitStack() as stack:
             table = None
             try:
-                table = stack.enter_context(open_data(sweep.data_uri, self.conn_id))
-                table.require_numeric(sweep.scaling.features)
+                found = stack.enter_context(open_data(sweep.data_uri, self.conn_id))
+                found.require_numeric(sweep.scaling.features)
+                table = found
             except InputError as error:
                 self.log.warning("The report has no profiles of the segments: %s", error)
             yield table

@@ -7,7 +7,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_segmentation.csv import open_data
 from airflow_segmentation.model import load_model
-from airflow_segmentation.operators.arguments import as_digest, as_uri
+from airflow_segmentation.operators.arguments import as_digest, as_name, as_uri
 from airflow_segmentation.storage import output_uri
 from airflow_segmentation.tables import as_array, as_matrix, table_written
 
@@ -72,7 +72,7 @@ class KMeansPredictOperator(BaseOperator):
         outside, without = np.zeros(len(features), int), 0
         first: int | None = None
         uri = output_uri(context, "segments.parquet")
-        with open_data(data, self.conn_id, self.id_column) as table:
+        with open_data(data, self.conn_id, as_name("id_column", self.id_column)) as table:
             table.require_numeric(features)
             fields = [item for item in table.schema if item.name != "segment"]
             schema = pa.schema([*fields, pa.field("segment", pa.int32())])
@@ -96,7 +96,8 @@ class KMeansPredictOperator(BaseOperator):
             self.log.info("Segment %d: %d customers", segment, sizes[segment])
         if without:
             self.log.warning(
-                "%d customers miss a feature (%s) and have no segment", without, ", ".join(features)
+                "%d customers miss a feature (%s), or have an infinite one, and have no segment",
+                *(without, ", ".join(features)),
             )
         for index, feature in enumerate(features):
             if outside[index]:

@@ -205,7 +205,9 @@ class KMeansSweepOperator(BaseOperator):
         """Return which features to cluster on, and how they were scaled."""
         where = without_secrets(table.uri)
         features = as_names("features", self.features)
-        scaled = Scaling.from_json(table.metadata["scaling"]) if "scaling" in table.metadata else None
+        facts = table.metadata
+        with table.facts_understood():
+            scaled = Scaling.from_json(facts["scaling"]) if "scaling" in facts else None
         if scaled is not None:
             return scaled if features is None else scaled.of(features, where)
         features = features or table.numeric_columns
