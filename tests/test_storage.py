@@ -149,13 +149,22 @@ def test_a_full_disk_is_told_and_tried_again(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_password_in_a_path_is_refused_and_not_told():
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("ftp://me:se/cr@et@host/key", "ftp://me@host/key"),
+        ("https://host/key?v=1&sig=secret", "https://host/key"),
+        ("s3://bucket/key?X-Amz-Credential=me&X-Amz-Signature=secret", "s3://bucket/key"),
+    ],
+)
+def test_a_password_or_token_in_a_path_is_refused_and_not_told(uri, shown):
     with pytest.raises(InputError) as caught:
-        open_for_reading("ftp://me:se/cr@et@host/key")
+        open_for_reading(uri)
     assert str(caught.value) == (
-        "ftp://me@host/key was given with a password, which would end up in logs and on pages; keep it in an "
-        "Airflow connection, and name that: scheme://connection@bucket/key"
+        f"{shown} was given with a password or a token, which would end up in logs and on pages; keep it in "
+        "an Airflow connection, and name that: scheme://connection@bucket/key"
     )
+    assert caught.value.__cause__ is caught.value.__context__ is None, "nor in a traceback"
 
 
 def written(uri: str) -> None:

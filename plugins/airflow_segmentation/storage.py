@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, conf
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, conf, redact
 from airflow.sdk import ObjectStoragePath
 from fsspec.implementations.local import LocalFileSystem
 
@@ -56,6 +56,8 @@ def safe_segment(name: str) -> str:
 
 _PASSWORD = re.compile(r"(?P<user>[a-z0-9+.-]+://[^/@:]*):(?!\d*/)([^@]*@)([^/@]*@)*", re.IGNORECASE)
 """A user's name and the password after it, in a URI; a port is none."""
+_SIGNED = re.compile(r"://.*[?&][^=&]*(sig|token|secret|passw|credential|key)[^=&]*=", re.IGNORECASE)
+"""A parameter of a URI's query that by its name lets in whoever has it."""
 
 
 def without_secrets(uri: str) -> str:
@@ -68,6 +70,7 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
     """Open a file to read.
 
     :raises InputError: if there is none, or it may not be read.
+    :raises OSError: if the storage fails, which it may not when Airflow tries again.
     """
     fs, path = _resolve(uri, conn_id)
     shown = without_secrets(uri)
@@ -86,7 +89,7 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
         ) from None
     except OSError as error:
         if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
-            raise
+            raise _failure(error, f"{shown} could not be opened") from None
         raise InputError(f"{shown} cannot be a file ({error.strerror}); choose another path") from None
 
 
@@ -95,15 +98,15 @@ def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
     """Open a file to write; it takes its name only once it is complete, replacing what had the name.
 
     :raises InputError: if it may not be written, or there is a folder of that name.
-    :raises OSError: if there is no space for it, which there may be when Airflow tries again.
+    :raises OSError: if the storage fails or is full, which it may not be when Airflow tries again.
     """
     fs, final = _resolve(uri, conn_id)
     shown = without_secrets(uri)
     folder, _, name = final.rpartition("/")
     partial = f"{folder}/.{name}.{uuid.uuid4().hex}.partial"
-    if fs.isdir(final):
-        raise InputError(f"{shown} is a folder; give the path of a file to write")
     try:
+        if fs.isdir(final):
+            raise InputError(f"{shown} is a folder; give the path of a file to write")
         fs.makedirs(folder or "/", exist_ok=True)
         with fs.open(partial, mode="wb") as file:
             yield file
@@ -121,7 +124,14 @@ def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             message = f"No space is left to write {shown}; free some, or choose a path with more"
             raise OSError(errno.ENOSPC, message) from None
+        if isinstance(error, OSError):
+            raise _failure(error, f"{shown} could not be written") from None
         raise
+
+
+def _failure(error: OSError, what: str) -> OSError:
+    """Return the error of a storage, of which some tell the secrets that they were opened with."""
+    return OSError(error.errno, f"{what}: {redact(str(error.strerror or error))}")
 
 
 def remove(uri: str) -> None:
@@ -162,10 +172,10 @@ def _resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:
     :raises InputError: if there is no such filesystem, or the path is not an allowed one.
     """
     shown = without_secrets(uri)
-    if _PASSWORD.search(uri):
+    if _PASSWORD.search(uri) or _SIGNED.search(uri):
         raise InputError(
-            f"{shown} was given with a password, which would end up in logs and on pages; keep it in an "
-            "Airflow connection, and name that: scheme://connection@bucket/key"
+            f"{shown} was given with a password or a token, which would end up in logs and on pages; keep it "
+            "in an Airflow connection, and name that: scheme://connection@bucket/key"
         )
     try:
         path = ObjectStoragePath(uri, conn_id=conn_id)

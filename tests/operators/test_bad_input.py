@@ -407,8 +407,9 @@ CASES: list[Case] = [
     (
         "password in a path",
         lambda good: CsvLoadOperator(task_id="bad", path="ftp://me:hunter2@host/key"),
-        "ftp://me@host/key was given with a password, which would end up in logs and on pages; keep it in an "
-        "Airflow connection, and name that: scheme://connection@bucket/key",
+        "ftp://me@host/key was given with a password or a token, which would end up in logs and on pages; "
+        "keep "
+        "it in an Airflow connection, and name that: scheme://connection@bucket/key",
     ),
     (
         "table of others to scale",
