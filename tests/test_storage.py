@@ -268,6 +268,12 @@ def test_tasks_own_files_and_copies_are_allowed(only_root):
         written(f"{folder}/copy")
 
 
+def test_a_setting_that_cannot_be_understood_allows_nothing(root, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__ALLOWED_PATHS", f"{root}, nowhere://bucket")
+    with pytest.raises(InputError, match=r"holds what is no path \(Unsupported filesystem: 'nowhere'\), so"):
+        open_for_reading(f"{root}/file")
+
+
 def test_all_is_allowed_unless_the_administrator_says_otherwise(root, monkeypatch):
     monkeypatch.setenv("AIRFLOW__SEGMENTATION__ALLOWED_PATHS", "")
     with open_for_reading(f"{root}-too/file") as file:

@@ -200,7 +200,14 @@ def _require_allowed(path: ObjectStoragePath, shown: str) -> None:
     if not roots:
         return
     place = _place(path)
-    above = [_place(ObjectStoragePath(root)) for root in (*roots, _storage_path(), *_scratch)]
+    try:
+        above = [_place(ObjectStoragePath(root)) for root in (*roots, _storage_path(), *_scratch)]
+    except ValueError as error:
+        raise InputError(
+            f"[segmentation] allowed_paths={allowed!r} holds what is no path ({error}), so nothing is "
+            f"opened; "
+            "the administrator of this Airflow can put it right"
+        ) from None
     if place is None or not any(root and place[: len(root)] == root for root in above):
         raise InputError(
             f"{shown} is not under [segmentation] allowed_paths, which are "
