@@ -73,6 +73,7 @@ with DAG(
     assign = KMeansPredictOperator(
         task_id="assign",
         model_path=choose.output["model_path"],
+        model_digest=choose.output["model_digest"],
         data=f"{PROJECT}/data/test.csv",
         id_column="CUST_ID",
     )

@@ -87,6 +87,11 @@ def test_columns_of_the_same_name_are_told_apart_as_pandas_does(tmp_path):
     assert loaded(written(tmp_path, "a,a\n1,2\n"), tmp_path).columns.tolist() == ["a", "a.1"]
 
 
+def test_a_separator_may_be_of_two_letters(tmp_path):
+    path = written(tmp_path, "a;;b\n1;;2\n")
+    assert loaded(path, tmp_path, options={"sep": ";;"}).to_dict("records") == [{"a": 1, "b": 2}]
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(
@@ -117,7 +122,7 @@ def test_reads_what_pandas_reads(tmp_path_factory, rows):
 @pytest.mark.parametrize(
     ("text", "kwargs", "message"),
     [
-        ("", {}, r"in\.csv cannot be read as CSV: No columns to parse"),
+        ("", {}, r"in\.csv is empty; look at what should have written it"),
         ("a,b\n", {}, r"in\.csv has a header and no rows"),
         ("a,b\n1,2\n3,4,5\n", {}, r"in\.csv cannot be read as CSV: .*Expected 2 fields in line 3, saw 3"),
         ("a\n1\n", {"columns": ["A"]}, r"Column 'A' is not in .*in\.csv; it has: a; did you mean 'a'\?"),

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import hashlib
 import pickle
+import sys
+import warnings
 from pathlib import Path
+from types import ModuleType
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.model import build_model, load_model, save_model
 from airflow_segmentation.scaling import Scaling
@@ -51,12 +57,13 @@ def test_medians_stand_for_missing_values():
     assert len(model[:-1].transform([[np.nan, np.nan]])) == 1
 
 
+@pytest.mark.parametrize("suffix", ["sav", "skops"])
 @pytest.mark.parametrize("medians", [None, (0.0, 1.0)])
-def test_what_is_saved_predicts_as_scikit_learn_does(tmp_path, medians):
+def test_what_is_saved_predicts_as_scikit_learn_does(tmp_path, medians, suffix):
     kmeans = KMeans(5, random_state=0, n_init=1).fit(MinMaxScaler().fit_transform(ROWS))
     saved = build_model(scaling_of(ROWS, medians=medians), kmeans.cluster_centers_, 1.0, 1)
-    save_model(saved, str(tmp_path / "model.sav"))
-    loaded = load_model(str(tmp_path / "model.sav"))
+    save_model(saved, str(tmp_path / f"model.{suffix}"))
+    loaded = load_model(str(tmp_path / f"model.{suffix}"))
     rows = np.random.default_rng(1).normal(size=(500, 2)) * [5, 200]
     if medians:
         rows[::7, 0] = np.nan
@@ -71,6 +78,56 @@ def test_a_missing_value_has_no_segment(tmp_path):
     assert loaded.predict(np.array([[0.0, np.nan], [0.0, 0.0]])).tolist() == [-1, 0]
 
 
+def small_model(**changes):
+    return build_model(scaling_of(ROWS), np.array([[0.0, 0.0], [1.0, 1.0]]), 1.0, 1, **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "load"),
+    [
+        ("model.sav", lambda path: pickle.loads(path.read_bytes())),
+        ("model.joblib", joblib.load),
+        ("model.skops", skops.io.load),
+    ],
+)
+def test_the_library_that_the_name_tells_loads_the_same_pipeline(tmp_path, name, load):
+    save_model(small_model(), str(tmp_path / name))
+    rows = pd.DataFrame(ROWS, columns=["a", "b"])
+    assert (load(tmp_path / name).predict(rows) == small_model().predict(rows)).all()
+
+
+@pytest.mark.parametrize("suffix", ["sav", "skops"])
+def test_tells_what_made_it(tmp_path, suffix):
+    uri = str(tmp_path / f"model.{suffix}")
+    run = {"dag_id": "segments", "run_id": "manual__1", "task_id": "choose"}
+    save_model(small_model(made_by=run), uri)
+    assert load_model(uri).made_by == run
+    save_model(small_model(), uri)
+    assert load_model(uri).made_by == {}
+
+
+@pytest.mark.parametrize("suffix", ["sav", "skops"])
+def test_is_taken_with_the_digest_that_it_was_saved_with(tmp_path, suffix):
+    path = tmp_path / f"model.{suffix}"
+    digest = save_model(small_model(), str(path))
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert load_model(str(path), digest=digest).features == ("a", "b")
+
+
+@pytest.mark.parametrize("suffix", ["sav", "skops"])
+def test_is_refused_unread_with_another_digest(tmp_path, suffix):
+    path = tmp_path / f"model.{suffix}"
+    digest = save_model(small_model(), str(path))
+    other = save_model(small_model(made_by={"run_id": "another"}), str(path))
+    with pytest.raises(InputError) as caught:
+        load_model(str(path), digest=digest)
+    assert str(caught.value) == (
+        f"{path} has the SHA-256 digest {other}, not model_digest={digest}: the model was replaced since, by "
+        "another run or by hand. Clear the task that chooses k, or give each run a model_path of its own, "
+        "with {{ run_id }} in it"
+    )
+
+
 class Malicious:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -79,20 +136,82 @@ class Malicious:
         return Path.touch, (self.path,)
 
 
-def test_a_pickle_that_would_run_code_is_refused_before_it_does(tmp_path):
-    (tmp_path / "model.sav").write_bytes(pickle.dumps(Malicious(tmp_path / "harm")))
+def in_a_model_of_ours(harm: object):
+    model = small_model()
+    model.made_by_ = {"run_id": harm}
+    return model
+
+
+@pytest.mark.parametrize("wrapped", [lambda harm: harm, in_a_model_of_ours], ids=["alone", "in a model"])
+def test_a_pickle_that_would_run_code_is_refused_before_it_does(tmp_path, wrapped):
+    content = pickle.dumps(wrapped(Malicious(tmp_path / "harm")))
+    (tmp_path / "model.sav").write_bytes(content)
     with pytest.raises(InputError, match=r"model\.sav is not a model that ElbowOperator saved .*not used"):
         load_model(str(tmp_path / "model.sav"))
     assert not (tmp_path / "harm").exists()
+    pickle.loads(content)
+    assert (tmp_path / "harm").exists(), "the pickle does harm where it is loaded as pickles are"
+
+
+def test_a_skops_file_of_other_types_is_refused_before_they_are_made(tmp_path):
+    content = skops.io.dumps(in_a_model_of_ours(Malicious(tmp_path / "harm")))
+    (tmp_path / "model.skops").write_bytes(content)
+    with pytest.raises(InputError, match=r"Untrusted types found in the file: .*Malicious"):
+        load_model(str(tmp_path / "model.skops"))
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_pickle_by_the_name_of_a_skops_file_is_refused(tmp_path):
+    (tmp_path / "model.skops").write_bytes(pickle.dumps(Malicious(tmp_path / "harm")))
+    with pytest.raises(InputError, match=r"model\.skops is not a model .*File is not a zip file"):
+        load_model(str(tmp_path / "model.skops"))
+    assert not (tmp_path / "harm").exists()
+
+
+def test_without_skops_the_cure_is_named_and_the_old_model_stays(tmp_path, monkeypatch):
+    path = tmp_path / "model.skops"
+    path.write_bytes(b"old")
+    monkeypatch.setitem(sys.modules, "skops.io", None)
+    for use in (lambda: save_model(small_model(), str(path)), lambda: load_model(str(path))):
+        with pytest.raises(InputError, match=r"needs skops, which is not installed: pip install skops, or"):
+            use()
+    assert path.read_bytes() == b"old"
+
+
+def test_a_task_log_is_not_filled_with_what_skops_meets_when_it_is_imported(tmp_path, monkeypatch):
+    deprecated = ModuleType("deprecated")
+    deprecated.__dict__["__getattr__"] = lambda name: warnings.warn(f"{name} is deprecated", stacklevel=2)
+    monkeypatch.setitem(sys.modules, "deprecated", deprecated)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "skops"]:
+        monkeypatch.delitem(sys.modules, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_model(small_model(), str(tmp_path / "model.skops"))
+
+
+def with_centers(centers):
+    model = small_model()
+    model.named_steps["cluster"].cluster_centers_ = centers
+    return model
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no pickle", pickle.dumps({"a": 1}), pickle.dumps(make_pipeline(StandardScaler(), KMeans(2)))],
+    [
+        b"",
+        b"no pickle",
+        pickle.dumps({"a": 1}),
+        pickle.dumps(make_pipeline(StandardScaler(), KMeans(2))),
+        pickle.dumps(with_centers(np.zeros((2, 3)))),
+        pickle.dumps(with_centers(np.full((2, 2), np.nan))),
+        pickle.dumps(with_centers(np.array([["a", "b"]]))),
+        pickle.dumps(small_model())[:-40],
+    ],
+    ids=["empty", "text", "dict", "other steps", "other width", "nan", "letters", "truncated"],
 )
 def test_a_file_that_is_no_model_of_ours_is_refused(tmp_path, content):
     (tmp_path / "model.sav").write_bytes(content)
-    with pytest.raises(InputError, match=r"model\.sav"):
+    with pytest.raises(InputError, match=r"model\.sav is not a model that ElbowOperator saved"):
         load_model(str(tmp_path / "model.sav"))
 
 

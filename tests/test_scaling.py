@@ -74,7 +74,8 @@ def test_a_constant_feature_scales_to_the_lower_end(tmp_path):
         (["A"], r"Column 'A' is not in .*in\.parquet; it has: a, b, c, d; did you mean 'a'\?"),
         (
             ["d"],
-            r"Column 'd' of .* holds .*string, and only numbers can be clustered; numeric columns are",
+            r"Column 'd' of .* holds text such as 'x', and only numbers can be clustered; numeric columns "
+            r"are",
         ),
     ],
 )

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import posixpath
+from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote, unquote
 
 import fsspec
 import pytest
@@ -11,10 +16,11 @@ from airflow_segmentation.storage import (
     open_for_reading,
     output_uri,
     safe_segment,
+    scratch_folder,
     without_secrets,
     written_whole,
 )
-from hypothesis import given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 
@@ -70,6 +76,9 @@ def test_outputs_lie_under_airflow_home_by_default(monkeypatch):
         ("/data/file.csv", "/data/file.csv"),
         ("s3://aws@bucket/key", "s3://aws@bucket/key"),
         ("ftp://me:secret@host/key", "ftp://me@host/key"),
+        ("s3://key:se/cr@et@bucket/key", "s3://key@bucket/key"),
+        ("simplecache::ftp://me:secret@host/key", "simplecache::ftp://me@host/key"),
+        ("ftp://host:21/key@2026", "ftp://host:21/key@2026"),
         ("https://host/key?sig=secret", "https://host/key"),
     ],
 )
@@ -111,3 +120,197 @@ def test_a_store_that_is_not_installed_names_the_cure():
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(InputError, match="is a folder; give the path of one file"):
         open_for_reading(str(tmp_path))
+
+
+def test_a_folder_is_not_written_over_nor_into(tmp_path):
+    with pytest.raises(InputError, match="is a folder; give the path of a file to write"):
+        written(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_cannot_hold_another(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(InputError, match="lies below a file, not a folder; choose another path"):
+        written(str(tmp_path / "file" / "model.sav"))
+    with pytest.raises(InputError, match="There is no file at"):
+        open_for_reading(str(tmp_path / "file" / "model.sav"))
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_full_disk_is_told_and_tried_again(tmp_path):
+    def fill() -> None:
+        with written_whole(str(tmp_path / "file")) as file:
+            file.write(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match=r"No space is left to write .*file; free some") as caught:
+        fill()
+    assert not isinstance(caught.value, InputError), "a retry may find space"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("ftp://me:se/cr@et@host/key", "ftp://me@host/key"),
+        ("https://host/key?v=1&sig=secret", "https://host/key"),
+        ("s3://bucket/key?X-Amz-Credential=me&X-Amz-Signature=secret", "s3://bucket/key"),
+    ],
+)
+def test_a_password_or_token_in_a_path_is_refused_and_not_told(uri, shown):
+    with pytest.raises(InputError) as caught:
+        open_for_reading(uri)
+    assert str(caught.value) == (
+        f"{shown} was given with a password or a token, which would end up in logs and on pages; keep it in "
+        "an Airflow connection, and name that: scheme://connection@bucket/key"
+    )
+    assert caught.value.__cause__ is caught.value.__context__ is None, "nor in a traceback"
+
+
+def written(uri: str) -> None:
+    with written_whole(uri) as file:
+        file.write(b"content")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """The only allowed folder, with a file in it, another beside it, and links between them."""
+    folder = tmp_path_factory.mktemp("paths")
+    root = folder / "allowed"
+    for name in ("allowed/sub", "allowed-too", "outside"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").write_bytes(name.encode())
+    (root / "file").write_bytes(b"allowed")
+    (root / "out").symlink_to(folder / "outside")
+    (root / "link").symlink_to(folder / "outside" / "file")
+    (root / "in").symlink_to(root / "sub")
+    (folder / "way-in").symlink_to(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def only_root(root):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__SEGMENTATION__ALLOWED_PATHS", f"{root}, s3://aws@bucket/data, memory://shared")
+        patch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", str(root.parent / "store"))
+        attach("memory", fs=fsspec.filesystem("memory"))
+        attach("memory", "aws", fs=fsspec.filesystem("memory"))
+        yield root
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{root}/file",
+        "{root}/sub/../file",
+        "{root}//file",
+        "{root}/./file",
+        "file://{root}/file",
+        "FILE:{root}/file",
+        "local://{root}/file",
+        "{root}/in/file",
+        "{root}/../way-in/file",
+    ],
+)
+def test_what_lies_under_an_allowed_path_is_opened(only_root, path):
+    with open_for_reading(path.format(root=only_root)) as file:
+        assert file.read().startswith(b"allowed")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{root}/../outside/file",
+        "{root}-too/file",
+        "{root}/out/file",
+        "{root}/link",
+        "{root}/in/../../outside/file",
+        "file://{root}/../outside/file",
+        "file:{root}/../outside/file",
+        "file://conn@{root}/../outside/file",
+        "local://{root}/../outside/file",
+        "//{root}/../outside/file",
+        " {root}/../outside/file",
+        "/etc/passwd",
+        "/proc/self/root/etc/passwd",
+        "file:///etc/passwd",
+        "~/.ssh/id_rsa",
+        "etc/passwd",
+        "simplecache::file://{root}/file",
+        "zip://file::{root}/file.zip",
+        "memory://shared-too/file",
+        "memory://shared/../secret/file",
+        "memory://shared/%2e%2e/secret/file",
+        "memory://shared/%252e%252e%252fsecret",
+        "memory://shared/..\\secret/file",
+        "memory://aws@shared/file",
+        "memory://secret/file",
+    ],
+)
+def test_nothing_else_is_opened_or_written(only_root, path):
+    uri = path.format(root=only_root)
+    for use in (open_for_reading, written):
+        with pytest.raises(InputError) as caught:
+            use(uri)
+        assert str(caught.value) == (
+            f"{uri} is not under [segmentation] allowed_paths, which are {only_root}, s3://aws@bucket/data, "
+            "memory://shared; choose a path under one of them, or ask the administrator of this Airflow to "
+            "allow another"
+        )
+    assert not (only_root.parent / "outside" / "model.sav").exists()
+
+
+def test_tasks_own_files_and_copies_are_allowed(only_root):
+    written(output_uri(context(), "t.parquet"))
+    with scratch_folder() as folder:
+        written(f"{folder}/copy")
+    with pytest.raises(InputError, match="is not under"):
+        written(f"{folder}/copy")
+
+
+def test_a_setting_that_cannot_be_understood_allows_nothing(root, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__ALLOWED_PATHS", f"{root}, nowhere://bucket")
+    with pytest.raises(InputError, match=r"holds what is no path \(Unsupported filesystem: 'nowhere'\), so"):
+        open_for_reading(f"{root}/file")
+
+
+def test_all_is_allowed_unless_the_administrator_says_otherwise(root, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__ALLOWED_PATHS", "")
+    with open_for_reading(f"{root}-too/file") as file:
+        assert file.read() == b"allowed-too"
+
+
+SEGMENTS = ["..", ".", "", "sub", "in", "out", "outside", "allowed", "allowed-too", "way-in", "~", "%2e%2e"]
+SEGMENTS += ["%252e%252e", "..%2f..", "%2e.", "..\\..", "…", "file", "link"]
+hostile_tails = st.lists(st.sampled_from(SEGMENTS), max_size=8).map("/".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    prefix=st.sampled_from(["", "file:", "file://", "local://", "FILE://", "file://conn@", "/", "//"]),
+    tail=hostile_tails,
+)
+def test_no_local_path_leads_out_and_none_that_stays_in_is_refused(only_root, prefix, tail):
+    plain = Path(f"{only_root}/{tail}")
+    try:
+        with open_for_reading(f"{prefix}{only_root}/{tail}") as file:
+            assert file.read() in (b"allowed", b"allowed/sub")
+    except InputError:
+        stays_in = plain.is_file() and only_root in plain.resolve().parents
+        event("stays in" if stays_in else "leads out")
+        assert not stays_in
+
+
+@settings(max_examples=300, deadline=None)
+@given(tail=hostile_tails, encoded=st.integers(0, 3))
+def test_no_path_of_a_store_leads_out_however_the_store_reads_it(only_root, tail, encoded):
+    for _ in range(encoded):
+        tail = quote(tail, safe="")
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    with contextlib.suppress(InputError):
+        written(f"memory://shared/{tail}")
+    for path in memory.store:
+        for _ in range(8):
+            path = unquote(path)
+        assert posixpath.normpath(path.replace("\\", "/")).startswith("/shared")

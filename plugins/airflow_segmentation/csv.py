@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import lzma
 import os
-import tempfile
+import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_segmentation.errors import InputError, missing_column
-from airflow_segmentation.storage import open_for_reading, without_secrets
+from airflow_segmentation.storage import open_for_reading, scratch_folder, without_secrets
 from airflow_segmentation.tables import Table, table_written
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ CHUNK_ROWS = 100_000
 _ARROW_OPTIONS = {"sep", "delimiter", "encoding"}
 # Encodings in which a byte that is a line break or a quote is nothing else.
 _ARROW_ENCODINGS = {"utf-8", "utf8", "latin-1", "latin1", "iso-8859-1", "cp1252", "ascii"}
-_OWN_OPTIONS = {"filepath_or_buffer", "chunksize", "iterator", "usecols"}
+_OWN_OPTIONS = {"filepath_or_buffer", "chunksize", "iterator", "storage_options", "usecols"}
 # What pandas.read_csv takes as missing unless told otherwise.
 _MISSING = [
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
@@ -95,21 +97,20 @@ def csv_to_table(csv: Csv, uri: str) -> Loaded:
     :raises InputError: if the file cannot be read as CSV, has no rows, or lacks a column; nothing is written
         then.
     """
-    import pyarrow.lib
-
     taken = _OWN_OPTIONS & csv.options.keys()
     if taken:
         raise InputError(
             f"read_csv_kwargs sets {', '.join(sorted(taken))}, which the operator sets itself; "
-            "choose columns with columns=[…]"
+            "choose columns with columns=[…], and storage with path and conn_id"
         )
     if csv.options.keys() <= _ARROW_OPTIONS and csv.options.get("encoding", "utf-8") in _ARROW_ENCODINGS:
-        # Whatever pyarrow cannot make sense of, pandas may, or else says best what is wrong.
-        with (
-            contextlib.suppress(pyarrow.lib.ArrowInvalid, UnicodeDecodeError),
-            _read_with_pyarrow(csv) as (schema, batches),
-        ):
-            return _write(csv, uri, schema, batches)
+        try:
+            with _read_with_pyarrow(csv) as (schema, batches):
+                return _write(csv, uri, schema, batches)
+        except Exception as error:
+            # Whatever pyarrow cannot make sense of, pandas may, or else says best what is wrong.
+            if not _is_about_the_file(error):
+                raise
     with _read_with_pandas(csv) as (schema, batches):
         return _write(csv, uri, schema, batches)
 
@@ -128,7 +129,7 @@ def open_data(uri: str, conn_id: str | None = None, id_column: str | None = None
         with Table(uri, conn_id) as table:
             yield table
         return
-    with tempfile.TemporaryDirectory(prefix="segmentation-") as folder:
+    with scratch_folder() as folder:
         copy = f"{folder}/table.parquet"
         csv_to_table(Csv(uri, conn_id, id_column=id_column), copy)
         with Table(copy) as table:
@@ -159,6 +160,14 @@ def _opened(csv: Csv) -> Iterator[IO[bytes]]:
 
         with open_for_reading(csv.uri, csv.conn_id) as file, pa.CompressedInputStream(file, "zstd") as plain:
             yield io.BufferedReader(plain)
+            return
+    elif csv.uri.endswith(".zip"):
+        with open_for_reading(csv.uri, csv.conn_id) as file, zipfile.ZipFile(file) as archive:
+            names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
+            if len(names) != 1:
+                raise InputError(f"{csv.name} holds {len(names)} files; give one file, plain or compressed")
+            with archive.open(names[0]) as member:
+                yield member
             return
     else:
         kwargs = {"compression": "infer"}
@@ -263,7 +272,8 @@ def _read_with_pandas(csv: Csv) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordB
     for chunk in _chunks(csv, as_text=[csv.id_column] if csv.id_column else []):
         found = pa.Schema.from_pandas(chunk, preserve_index=False).remove_metadata()
         schema = found if schema is None else _common_schema(schema, found)
-    assert schema is not None, "pandas yields at least one chunk, if only of the header"
+    if schema is None:
+        raise InputError(f"{csv.name} has no rows where read_csv_kwargs looks for them")
     text = [item.name for item in schema if item.type == pa.string()]
     yield (
         schema,
@@ -281,7 +291,8 @@ def _chunks(csv: Csv, as_text: Sequence[str]) -> Iterator[pd.DataFrame]:
     """
     import pandas as pd
 
-    options: dict[str, Any] = {"low_memory": False} if csv.options.get("engine", "c") == "c" else {}
+    by_c = csv.options.get("engine", "c") == "c" and len(csv.options.get("sep") or ",") == 1
+    options: dict[str, Any] = {"low_memory": False} if by_c else {"engine": "python"}
     options |= csv.options
     kinds = options.pop("dtype", None) or {}
     if as_text and not isinstance(kinds, Mapping):
@@ -297,17 +308,39 @@ def _chunks(csv: Csv, as_text: Sequence[str]) -> Iterator[pd.DataFrame]:
                 **options,
             )
             for chunk in chunks:
+                unnamed = [name for name in chunk.columns if not isinstance(name, str)]
+                if unnamed:
+                    raise InputError(
+                        f"{csv.name} has columns that are named {unnamed[0]!r} and such; read one line as "
+                        "the header, or name them with read_csv_kwargs={'header': None, 'names': […]}"
+                    )
                 yield chunk[csv.wanted(list(chunk.columns))]
     except UnicodeDecodeError as error:
+        encoding = "utf-16" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1"
         raise InputError(
             f"{csv.name} is not {error.encoding} text ({error.reason} at byte {error.start}); "
-            "name its encoding, for example read_csv_kwargs={'encoding': 'latin-1'}"
+            f"name its encoding, for example read_csv_kwargs={{'encoding': {encoding!r}}}"
         ) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, TypeError) as error:
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{csv.name} is empty; look at what should have written it") from None
+    except Exception as error:
+        if not _is_about_the_file(error):
+            raise
+        if not isinstance(error, (ValueError, TypeError, LookupError)):
+            raise InputError(
+                f"{csv.name} cannot be decompressed ({str(error).strip()}); it is cut off or damaged, or its "
+                "name tells another compression than it has: write it again, or name it rightly"
+            ) from None
         raise InputError(
-            f"{csv.name} cannot be read as CSV: {str(error).strip()}. Tell its separator, encoding or "
-            "quoting with read_csv_kwargs, as pandas.read_csv takes them"
+            f"{csv.name} cannot be read as CSV: {str(error).strip().rstrip('.')}. Tell its separator, "
+            "encoding or quoting with read_csv_kwargs, as pandas.read_csv takes them"
         ) from None
+
+
+def _is_about_the_file(error: Exception) -> bool:
+    """Tell whether an error is about what is in the file or how it is read, not about reaching it."""
+    kinds = (ValueError, TypeError, LookupError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+    return isinstance(error, kinds) or (isinstance(error, OSError) and error.errno is None)
 
 
 def _common_schema(first: pa.Schema, second: pa.Schema) -> pa.Schema:

@@ -17,6 +17,12 @@ def missing_column(column: str, where: str, columns: Iterable[str]) -> InputErro
     known = list(columns)
     shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
     message = f"Column {column!r} is not in {where}; it has: {shown}"
+    separators = [mark for mark in ";\t|" if len(known) == 1 and mark in known[0]]
+    if separators:
+        return InputError(
+            f"{message}; if that is more than one, name their separator: "
+            f"read_csv_kwargs={{'sep': {separators[0]!r}}}"
+        )
     by_folded = {name.strip().casefold(): name for name in known}
     close = difflib.get_close_matches(column.strip().casefold(), by_folded, n=1)
     if close:

@@ -1,13 +1,18 @@
 """The saved model: one scikit-learn Pipeline that takes customers in original units.
 
-A pickle can run any code when it is loaded. So nothing is run here: of scikit-learn's objects only the
-attributes are read, into :class:`Model`, and a file that asks for anything but them and numpy's arrays is
-refused. That spares the task that assigns segments the import of scikit-learn, too.
+It is saved in the format of skops where its name ends in `.skops`, else as a pickle. A pickle can run any
+code when it is loaded. So nothing is run here: of scikit-learn's objects only the attributes are read, into
+:class:`Model`, and a file that asks for anything but them and numpy's arrays is refused. That spares the task
+that assigns segments the import of scikit-learn, too.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import pickle
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -57,9 +62,14 @@ class Model:
     """What stands for a missing value; None where no value may be missing."""
     centers: np.ndarray
     """In scaled units: scaled = original * scale + offset."""
+    made_by: Mapping[str, str]
+    """`dag_id`, `run_id` and `task_id` of what made it; empty where that is not known."""
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
-        """Return the segments of rows in original units, of shape (n_rows,); -1 where a value is missing."""
+        """Return the segments of rows in original units, of shape (n_rows,).
+
+        A row with a value that is missing or infinite has -1.
+        """
         import numpy as np
 
         from airflow_segmentation.clustering import assign
@@ -67,7 +77,7 @@ class Model:
         if self.medians is not None:
             rows = np.where(np.isnan(rows), self.medians, rows)
         segments = np.full(len(rows), -1, np.int32)
-        complete = ~np.isnan(rows).any(axis=1)
+        complete = np.isfinite(rows).all(axis=1)
         segments[complete] = assign(rows[complete] * self.scale + self.offset, self.centers)
         return segments
 
@@ -85,7 +95,13 @@ class _Reader(pickle.Unpickler):
         raise InputError(f"it asks for {module}.{name}")
 
 
-def build_model(scaling: Scaling, centers: np.ndarray, sse: float, iterations: int) -> Pipeline:
+def build_model(
+    scaling: Scaling,
+    centers: np.ndarray,
+    sse: float,
+    iterations: int,
+    made_by: Mapping[str, str] | None = None,
+) -> Pipeline:
     """Return a fitted Pipeline of the scaler and the chosen K-Means, after an imputer if missing values have
     medians.
 
@@ -93,6 +109,7 @@ def build_model(scaling: Scaling, centers: np.ndarray, sse: float, iterations: i
     :param centers: of shape (k, n_features), in scaled units; label i of the model is row i.
     :param sse: the within-cluster sum of squared errors, scikit-learn's inertia.
     :param iterations: iterations of Lloyd's algorithm that led there.
+    :param made_by: what the Pipeline's attribute `made_by_` tells: `dag_id`, `run_id` and `task_id`.
     """
     import numpy as np
     from sklearn.cluster import KMeans
@@ -123,34 +140,97 @@ def build_model(scaling: Scaling, centers: np.ndarray, sse: float, iterations: i
     kmeans.n_iter_ = iterations
     del kmeans.labels_  # of the centres; the labels of customers are for KMeansPredictOperator to find
 
-    return Pipeline([*steps, ("scale", scaler), ("cluster", kmeans)])
+    model = Pipeline([*steps, ("scale", scaler), ("cluster", kmeans)])
+    model.made_by_ = dict(made_by or {})
+    return model
 
 
-def save_model(model: Pipeline, uri: str, conn_id: str | None = None) -> None:
-    """Save the model at a URI, replacing what was there once the new one is complete."""
+def save_model(model: Pipeline, uri: str, conn_id: str | None = None) -> str:
+    """Save the model at a URI, replacing what was there once the new one is complete.
+
+    :returns: the file's SHA-256 digest, in hexadecimal.
+    """
+    content = _skops(uri).dumps(model) if _is_skops(uri) else pickle.dumps(model, protocol=4)
     with written_whole(uri, conn_id) as file:
-        pickle.dump(model, file, protocol=4)
+        file.write(content)
+    return hashlib.sha256(content).hexdigest()
 
 
-def load_model(uri: str, conn_id: str | None = None) -> Model:
+def load_model(uri: str, conn_id: str | None = None, digest: str | None = None) -> Model:
     """Load a model that :func:`save_model` wrote.
 
-    :raises InputError: if there is none, or the file holds anything but such a model; nothing in it is run.
+    :param digest: what :func:`save_model` returned; None takes any model of ours.
+
+    :raises InputError: if there is none, the file has another digest, or it holds anything but such a model;
+        nothing in it is run.
     """
+    shown = without_secrets(uri)
     with open_for_reading(uri, conn_id) as file:
-        try:
-            steps = dict(_Reader(file).load().steps)
-            scaler, kmeans, imputer = steps["scale"], steps["cluster"], steps.get("impute")
-            return Model(
-                features=tuple(map(str, (imputer or scaler).feature_names_in_)),
-                minimum=scaler.data_min_,
-                maximum=scaler.data_max_,
-                scale=scaler.scale_,
-                offset=scaler.min_,
-                medians=None if imputer is None else imputer.statistics_,
-                centers=kmeans.cluster_centers_,
-            )
-        except Exception as error:
-            raise InputError(
-                f"{without_secrets(uri)} is not a model that ElbowOperator saved ({error}); it was not used"
-            ) from error
+        content = file.read()
+    found = hashlib.sha256(content).hexdigest()
+    if digest not in (None, found):
+        raise InputError(
+            f"{shown} has the SHA-256 digest {found}, not model_digest={digest}: the model was replaced "
+            "since, by another run or by hand. Clear the task that chooses k, or give each run a model_path "
+            "of its own, with {{ run_id }} in it"
+        )
+    try:
+        return _model(
+            _loaded_by_skops(content, uri) if _is_skops(uri) else _Reader(io.BytesIO(content)).load()
+        )
+    except Exception as error:
+        why = " ".join(str(error).split())
+        raise InputError(
+            f"{shown} is not a model that ElbowOperator saved ({why}); it was not used. Run the task that "
+            "chooses k again"
+        ) from None
+
+
+def _model(pipeline: Any) -> Model:
+    """Return what a Pipeline, or the attributes of one, holds."""
+    steps = dict(pipeline.steps)
+    scaler, kmeans, imputer = steps["scale"], steps["cluster"], steps.get("impute")
+    features = tuple(map(str, (imputer or scaler).feature_names_in_))
+    one = (len(features),)
+    return Model(
+        features=features,
+        minimum=_floats(scaler.data_min_, one),
+        maximum=_floats(scaler.data_max_, one),
+        scale=_floats(scaler.scale_, one),
+        offset=_floats(scaler.min_, one),
+        medians=None if imputer is None else _floats(imputer.statistics_, one),
+        centers=_floats(kmeans.cluster_centers_, (len(kmeans.cluster_centers_), *one)),
+        made_by={str(name): str(value) for name, value in getattr(pipeline, "made_by_", {}).items()},
+    )
+
+
+def _floats(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    import numpy as np
+
+    array = np.asarray(values, np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"an array of shape {array.shape} should have shape {shape} and be finite")
+    return array
+
+
+def _is_skops(uri: str) -> bool:
+    return uri.endswith(".skops")
+
+
+def _loaded_by_skops(content: bytes, uri: str) -> Any:
+    # skops trusts scikit-learn's estimators and numpy's arrays. A dtype stands in every SimpleImputer.
+    return _skops(uri).loads(content, trusted=["numpy.dtype"])
+
+
+def _skops(uri: str) -> Any:
+    try:
+        # When skops is imported, it looks at all that was imported before, Airflow's deprecated names too.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import skops.io
+    except ImportError:
+        raise InputError(
+            f"{without_secrets(uri)} needs skops, which is not installed: pip install skops, or choose a "
+            "name that ends in .sav"
+        ) from None
+    return skops.io

@@ -8,6 +8,7 @@ and None.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -152,6 +153,8 @@ class Report:
     data_uri: str | None = None
     sweep_uri: str | None = None
     model_uri: str | None = None
+    model_digest: str | None = None
+    """SHA-256 of the model's file, in hexadecimal: what lies at `model_uri` may be another run's by now."""
     created_at: str | None = None
     """ISO 8601, UTC."""
     schema_version: int = SCHEMA_VERSION
@@ -386,9 +389,10 @@ def _size(report: Report) -> int:
 def _shrunk(report: Report) -> Report:
     """Return the report below its limit, leaving out what the page needs least.
 
-    First rows to draw, then the centres of the k farthest from the chosen one, the sizes likewise, then
-    the profiles of the last columns. Centres of the chosen k stay.
+    First the features that it has no room for, then rows to draw, the centres of the k farthest from the
+    chosen one, the sizes likewise, and the profiles of the last columns. Centres of the chosen k stay.
     """
+    report = _with_fewer_features(report)
     if _size(report) <= MAX_REPORT_BYTES:
         return report
     if report.sample:
@@ -420,10 +424,42 @@ def _shrunk(report: Report) -> Report:
                 ),
                 left_out=(*report.left_out, f"{words} but for k={min(left)}..{max(left)}"),
             )
-    columns = len(report.profiles)
-    while report.profiles and _size(report) > MAX_REPORT_BYTES - 200:
-        report = dataclasses.replace(report, profiles=report.profiles[:-1])
-    if len(report.profiles) < columns:
-        words = f"the profiles of {columns - len(report.profiles)} columns"
-        report = dataclasses.replace(report, left_out=(*report.left_out, words))
+    excess, kept = _size(report) - MAX_REPORT_BYTES + 200, len(report.profiles)
+    while kept and excess > 0:
+        kept -= 1
+        excess -= len(json.dumps(_value_to_json(report.profiles[kept])))
+    if kept < len(report.profiles):
+        words = f"the profiles of {len(report.profiles) - kept} columns"
+        report = dataclasses.replace(
+            report, profiles=report.profiles[:kept], left_out=(*report.left_out, words)
+        )
     return report
+
+
+def _with_fewer_features(report: Report) -> Report:
+    """Return the report with as many features as it has room for, with their centres of the chosen k."""
+    centers = report.chosen.centers or ()
+    points = tuple(dataclasses.replace(point, centers=None, sizes=None) for point in report.curve)
+    room = MAX_REPORT_BYTES - 1_000  # for what is left out, in words
+    room -= _size(dataclasses.replace(report, features=(), curve=points, profiles=(), sample=()))
+    sizes = (
+        len(json.dumps([_value_to_json(feature), *(center[index] for center in centers)]))
+        for index, feature in enumerate(report.features)
+    )
+    kept = sum(total <= room for total in itertools.accumulate(sizes))
+    if kept == len(report.features):
+        return report
+    return dataclasses.replace(
+        report,
+        features=report.features[:kept],
+        curve=tuple(
+            dataclasses.replace(point, centers=point.centers and _narrowed(point.centers, kept))
+            for point in report.curve
+        ),
+        sample=_narrowed(report.sample, kept),
+        left_out=(*report.left_out, f"all but the first {kept} of {len(report.features)} features"),
+    )
+
+
+def _narrowed(rows: tuple[tuple[float, ...], ...], columns: int) -> tuple[tuple[float, ...], ...]:
+    return tuple(row[:columns] for row in rows)

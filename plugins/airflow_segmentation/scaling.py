@@ -21,6 +21,10 @@ misses, gets the feature's median, or fails the task."""
 MISSING_RULES: tuple[Missing, ...] = get_args(Missing)
 
 
+LARGEST = 1e150
+"""The largest number that a squared distance can be taken of."""
+
+
 @dataclass(frozen=True)
 class Scaling:
     """The features of a table, their range in original units, and how rows came to be left out."""
@@ -171,6 +175,13 @@ def _measure(
                 f"Column {features[int(infinite.argmax())]!r} of {without_secrets(table.uri)} holds an "
                 "infinite value, which has no place in a range: clean the column, or leave it out of features"
             )
+        if (np.abs(values) > LARGEST).any():
+            row, column = np.argwhere(np.abs(values) > LARGEST)[0]
+            raise InputError(
+                f"Column {features[column]!r} of {without_secrets(table.uri)} holds {values[row, column]:g}, "
+                f"and numbers beyond {LARGEST:g} cannot be squared: clean the column, or leave it out of "
+                "features"
+            )
         if len(values):
             rows += len(values)
             minimum, maximum = (
@@ -186,8 +197,11 @@ def _measure(
         )
     if not rows:
         raise InputError(
-            f"No row of {without_secrets(table.uri)} has a value in every column that needs one; "
+            f"No row of {without_secrets(table.uri)} has a value in every column that needs one (of "
+            f"{table.rows}, {', '.join(f'{count} miss {column!r}' for column, count in dropped.items())}); "
             "choose other features, or missing='median'"
+            if table.rows
+            else f"{without_secrets(table.uri)} has no rows; look at the task that wrote it"
         )
     return Scaling(
         features=tuple(features),

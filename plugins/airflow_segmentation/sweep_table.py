@@ -105,8 +105,6 @@ def read_sweep(uri: str, conn_id: str | None = None) -> Sweep:
 
     :raises InputError: if there is none.
     """
-    import numpy as np
-
     with Table(uri, conn_id) as table:
         facts: dict[str, Any] = table.metadata
         if "total_sse" not in facts:
@@ -115,6 +113,13 @@ def read_sweep(uri: str, conn_id: str | None = None) -> Sweep:
                 "KMeansSweepOperator returned"
             )
         columns = table.read().to_pydict()
+        with table.facts_understood():
+            return _sweep(facts, columns)
+
+
+def _sweep(facts: Mapping[str, Any], columns: Mapping[str, Any]) -> Sweep:
+    import numpy as np
+
     return Sweep(
         data_uri=facts["data_uri"],
         scaling=Scaling.from_json(facts["scaling"]),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_segmentation.errors import InputError, missing_column
@@ -33,12 +36,18 @@ class Table:
         """The open Parquet file."""
         try:
             self._parquet = pq.ParquetFile(self.file)
-        except pyarrow.lib.ArrowInvalid as error:
+        except (pyarrow.lib.ArrowInvalid, OSError) as error:
             self.file.close()
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
             raise InputError(
-                f"{without_secrets(uri)} is not a Parquet table ({error}); "
-                "load a CSV with CsvLoadOperator first"
+                f"{without_secrets(uri)} is not a whole Parquet table ({str(error).strip()}); give the URI "
+                "that an operator returned, or write the file again"
             ) from None
+        twice = [name for name, count in Counter(self.columns).items() if count > 1]
+        if twice:
+            self.file.close()
+            raise InputError(f"{without_secrets(uri)} has two columns named {twice[0]!r}; rename one of them")
 
     def __enter__(self) -> Table:
         return self
@@ -47,7 +56,7 @@ class Table:
         self._parquet.close()
         self.file.close()
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """The table's columns and their types."""
         return self._parquet.schema_arrow
@@ -65,7 +74,20 @@ class Table:
     @property
     def metadata(self) -> dict[str, Any]:
         """The facts that the operator which wrote the table left with it; empty for a table of others."""
-        return json.loads((self._parquet.metadata.metadata or {}).get(METADATA_KEY, b"{}"))
+        with self.facts_understood():
+            return dict(json.loads((self._parquet.metadata.metadata or {}).get(METADATA_KEY, b"{}")))
+
+    @contextlib.contextmanager
+    def facts_understood(self) -> Iterator[None]:
+        """Raise an error in words where :attr:`metadata` is not what our operators leave."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{without_secrets(self.uri)} tells of itself what cannot be read ({error!r}): it was "
+                "changed, or written by another version of airflow-segmentation; run the task that wrote it "
+                "again"
+            ) from None
 
     @property
     def id_column(self) -> str | None:
@@ -78,20 +100,40 @@ class Table:
         return [field.name for field in self.schema if is_number(field.type)]
 
     def require_numeric(self, columns: Iterable[str]) -> None:
-        """Raise an error unless each of the columns is there and holds numbers.
+        """Raise an error unless each of the columns is there and holds numbers, or nothing.
 
         :raises InputError: naming the first column that does not.
         """
+        import pyarrow as pa
+
         where = without_secrets(self.uri)
         for column in columns:
             if column not in self.columns:
                 raise missing_column(column, where, self.columns)
             kind = self.schema.field(column).type
-            if not is_number(kind):
+            if not is_number(kind) and not pa.types.is_null(kind):
                 raise InputError(
-                    f"Column {column!r} of {where} holds {kind}, and only numbers can be clustered; "
-                    f"numeric columns are: {', '.join(self.numeric_columns) or 'none'}"
+                    f"Column {column!r} of {where} holds {self._example(column)}, and only numbers can be "
+                    f"clustered; numeric columns are: {', '.join(self.numeric_columns) or 'none'}"
                 )
+
+    def _example(self, column: str) -> str:
+        """Return the type of a column's values; of text the first that is no number, and what may help."""
+        kind = str(self.schema.field(column).type)
+        if column not in text_columns(self.schema):
+            return kind
+        for batch in self.batches([column]):
+            for value in batch.column(0).drop_null().to_pylist():
+                try:
+                    float(value)
+                except ValueError:
+                    hint = (
+                        ", which read_csv_kwargs={'thousands': ','} or {'decimal': ','} makes a number"
+                        if re.fullmatch(r"[+-]?[\d,.]*,[\d,.]*", value)
+                        else ""
+                    )
+                    return f"text such as {value[:40]!r}{hint}"
+        return "numbers as text, which CsvLoadOperator reads as numbers unless they are an id"
 
     def batches(
         self, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
-HEAVY = ["flask", "flask_appbuilder", "kneed", "numpy", "pandas", "plotly", "pyarrow", "scipy", "sklearn"]
+HEAVY = ["flask", "flask_appbuilder", "kneed", "numpy", "pandas", "plotly", "pyarrow", "scipy", "skops"]
+HEAVY += ["sklearn"]
 
 
 def test_parsing_a_dag_with_all_operators_imports_nothing_heavy():

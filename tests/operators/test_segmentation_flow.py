@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from airflow.sdk import DAG
 from airflow_segmentation.operators import (
     CsvLoadOperator,
@@ -36,6 +38,7 @@ def segmentation(
         KMeansPredictOperator(
             task_id="assign",
             model_path=choose.output["model_path"],
+            model_digest=choose.output["model_digest"],
             data=str(new or customers),
             id_column="CUST_ID",
         )
@@ -50,8 +53,10 @@ def model_path(tmp_path):
 def test_finds_the_groups_that_are_there(run_dag, customers, model_path):
     run = run_dag(segmentation("flow", customers, model_path))
     assert set(run.states.values()) == {"success"}
-    assert run.xcom("choose") == {"k": 3, "model_path": str(model_path)}
+    digest = hashlib.sha256(model_path.read_bytes()).hexdigest()
+    assert run.xcom("choose") == {"k": 3, "model_path": str(model_path), "model_digest": digest}
     report = Report.from_json(run.xcom("choose", REPORT_KEY))
+    assert report.model_digest == digest
     assert (report.k, report.decided_by, report.rows, report.rows_dropped) == (3, "kneedle", 299, 1)
     assert report.chosen.sizes == (149, 100, 50)
     np.testing.assert_allclose(report.chosen.centers, [[100, 10], [900, 50], [500, 90]], rtol=0.05)
@@ -81,6 +86,25 @@ def test_the_saved_model_is_a_pipeline_that_takes_original_units(run_dag, custom
     assert -model.named_steps["cluster"].score(scaled) == pytest.approx(
         Report.from_json(run.xcom("choose", REPORT_KEY)).chosen.sse
     )
+
+
+def test_a_model_in_the_format_of_skops_assigns_the_same_and_tells_its_run(
+    run_dag, customers, tmp_path, capsys
+):
+    run = run_dag(segmentation("flow_skops", customers, tmp_path / "model.skops"))
+    assert run.table("assign")["segment"].value_counts().to_dict() == {0: 149, 1: 100, 2: 50}
+    made_by = {"dag_id": "flow_skops", "run_id": run.dag_run.run_id, "task_id": "choose"}
+    assert skops.io.load(tmp_path / "model.skops").made_by_ == made_by
+    out = capsys.readouterr()
+    told = f"made by dag_id='flow_skops', run_id={run.dag_run.run_id!r}, task_id='choose'"
+    assert told in out.out + out.err
+
+
+def test_a_model_that_was_replaced_is_not_used(run_dag, customers, model_path):
+    dag = segmentation("flow_replaced", customers, model_path)
+    dag.get_task("choose").on_success_callback = [lambda _: model_path.write_bytes(b"another")]
+    run = run_dag(dag)
+    assert (run.states["choose"], run.states["assign"], run.tries["assign"]) == ("success", "failed", 1)
 
 
 @pytest.mark.parametrize("k", [5, "5", "{{ 2 + 3 }}"])

@@ -5,12 +5,55 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from airflow_segmentation.errors import InputError
 
 _NOTHING = (None, "", "None", "null")
+
+
+def as_uri(name: str, value: Any) -> str:
+    """Return a path or URI argument.
+
+    :raises InputError: if the value is none, such as what a template leaves of an XCom that is not there.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        raise InputError(
+            f"{name} holds {len(value)} paths and should be one; map this task too, with "
+            f".partial(…).expand({name}=…)"
+        )
+    if not isinstance(value, (str, os.PathLike)) or str(value).strip() in _NOTHING or "\0" in str(value):
+        raise InputError(
+            f"{name}={value!r} should be a path or a URI; look at the template or the task that it comes from"
+        )
+    return str(value)
+
+
+def as_name(name: str, value: Any) -> str | None:
+    """Return the name of a column, or None where a template left nothing.
+
+    :raises InputError: if the value is neither.
+    """
+    if value in _NOTHING:
+        return None
+    if not isinstance(value, str):
+        raise InputError(f"{name}={value!r} should be the name of one column")
+    return value
+
+
+def as_digest(name: str, value: Any) -> str | None:
+    """Return a SHA-256 digest argument in hexadecimal, or None where a template left nothing.
+
+    :raises InputError: if the value is neither.
+    """
+    if value in _NOTHING:
+        return None
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
+        raise InputError(f"{name}={value!r} should be the model_digest that ElbowOperator returned")
+    return value
 
 
 def as_int(name: str, value: Any, minimum: int) -> int:
@@ -81,9 +124,9 @@ def as_uris(name: str, value: Any) -> list[str]:
         items = list(value)  # mapped tasks return a sequence that is no list
     if not items:
         raise InputError(f"{name} is empty; no task returned a URI")
-    if not isinstance(items, list) or any(not isinstance(item, str) or item in _NOTHING for item in items):
+    if not isinstance(items, list):
         raise InputError(f"{name}={value!r} should be a URI, or a list of them")
-    return items
+    return [as_uri(name, item) for item in items]
 
 
 def _list_in(text: str) -> Any:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_segmentation.csv import Csv, csv_to_table
-from airflow_segmentation.operators.arguments import as_names
+from airflow_segmentation.errors import InputError
+from airflow_segmentation.operators.arguments import as_name, as_names, as_uri
 from airflow_segmentation.storage import output_uri
 
 if TYPE_CHECKING:
@@ -52,12 +53,19 @@ class CsvLoadOperator(BaseOperator):
 
         :raises InputError: if the file is not there, is no CSV, has no rows or lacks a column.
         """
+        options = self.read_csv_kwargs or {}
+        if not isinstance(options, Mapping):
+            # Its value may hold a secret.
+            raise InputError(
+                f"read_csv_kwargs is a {type(options).__name__} and should be a dict of pandas.read_csv's "
+                "arguments; to make one of a template, set render_template_as_native_obj=True on the Dag"
+            )
         csv = Csv(
-            uri=str(self.path),
+            uri=as_uri("path", self.path),
             conn_id=self.conn_id,
             columns=as_names("columns", self.columns),
-            id_column=self.id_column,
-            options=self.read_csv_kwargs or {},
+            id_column=as_name("id_column", self.id_column),
+            options=options,
         )
         uri = output_uri(context, "table.parquet")
         loaded = csv_to_table(csv, uri)
@@ -66,6 +74,12 @@ class CsvLoadOperator(BaseOperator):
         for column, count in incomplete.items():
             self.log.info("Column %s misses %d of %d values", column, count, loaded.rows)
         self.log.info("%d columns are complete", len(loaded.missing) - len(incomplete))
+        for column in loaded.missing:
+            stem, _, number = column.rpartition(".")
+            if stem in loaded.missing and number.isdigit():
+                self.log.warning(
+                    "Column %r seems to be in the file twice; the second is called %r here", stem, column
+                )
         if len(loaded.missing) == 1 and any(mark in column for column in loaded.missing for mark in ";\t|"):
             self.log.warning(
                 "The file has a single column, %r; if it has more, name their separator with "

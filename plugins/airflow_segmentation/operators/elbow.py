@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from airflow_segmentation.csv import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.links import ElbowLink
 from airflow_segmentation.model import build_model, save_model
-from airflow_segmentation.operators.arguments import as_optional_int, as_uris
+from airflow_segmentation.operators.arguments import as_optional_int, as_uri, as_uris
 from airflow_segmentation.report import METHODS, REPORT_KEY, SUMMARY_KEY, Method
 from airflow_segmentation.reporting import Chooser, build_report
 from airflow_segmentation.storage import output_uri
@@ -27,14 +28,16 @@ class ElbowOperator(BaseOperator):
     """
     Chooses k at the elbow of a sweep, saves the model for that k, and reports to the Segmentation page.
 
-    Returns a dict of the chosen `k` and `model_path`, the model's URI; each is an XCom of its own, too, so
-    that `choose.output["model_path"]` can be handed to a KMeansPredictOperator.
+    Returns a dict of the chosen `k`, `model_path`, the model's URI, and `model_digest`, the SHA-256 digest of
+    that file; each is an XCom of its own, too, so that `choose.output["model_path"]` can be handed to a
+    KMeansPredictOperator.
 
     :param sweep: The table that KMeansSweepOperator wrote, or a list of those that mapped ones wrote, each of
         a part of the range. They are joined into one table, this task's own; where ranges overlap, the lower
         SSE counts. (templated)
     :param model_path: Where to save the model, a scikit-learn Pipeline that takes customers in original
-        units; what was there is replaced. (templated)
+        units; what was there is replaced. A name that ends in `.skops` saves it in the format of skops, which
+        others can load without running what is in it; any other name saves a pickle. (templated)
     :param method: How to choose k. `kneedle`: where the SSE curve bends most (Satopaa et al. 2011, by kneed).
         `chord`: the point farthest from the line between the curve's ends. `silhouette` and
         `calinski_harabasz`: the largest score; `davies_bouldin`: the smallest.
@@ -76,12 +79,11 @@ class ElbowOperator(BaseOperator):
 
         :raises InputError: if there is no such sweep, several cannot be joined, or k is not in the range.
         """
-        uris = as_uris("sweep", self.sweep)
+        uris, model_path = as_uris("sweep", self.sweep), as_uri("model_path", self.model_path)
         sweep = join_sweeps([read_sweep(uri, self.conn_id) for uri in uris])
         chooser = Chooser(self.method, self.sensitivity, as_optional_int("k", self.k, minimum=1))
         k, decided_by = chooser.choose(sweep)
         index = sweep.index(k)
-        model_path = str(self.model_path)
         sweep_uri = uris[0] if len(uris) == 1 else output_uri(context, "sweep.parquet")
         with self._swept(sweep) as table:
             report = build_report(
@@ -94,7 +96,8 @@ class ElbowOperator(BaseOperator):
                 table=table,
             )
         model = build_model(
-            sweep.scaling, sweep.centers[index], sweep.inertias[index], sweep.iterations[index]
+            *(sweep.scaling, sweep.centers[index], sweep.inertias[index], sweep.iterations[index]),
+            made_by={name: getattr(context["ti"], name) for name in ("dag_id", "run_id", "task_id")},
         )
         if len(uris) > 1:
             self.log.info(
@@ -102,7 +105,8 @@ class ElbowOperator(BaseOperator):
                 *(len(uris), report.k_min, report.k_max, report.sweep_uri),
             )
             write_sweep(sweep, sweep_uri)
-        save_model(model, model_path, self.conn_id)
+        digest = save_model(model, model_path, self.conn_id)
+        report = dataclasses.replace(report, model_digest=digest)
         context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
         context["ti"].xcom_push(key=SUMMARY_KEY, value=report.summary().to_json())
         for warning in report.warnings:
@@ -120,7 +124,7 @@ class ElbowOperator(BaseOperator):
                 report.stability.resamples,
                 ", ".join(f"{item.k} in {item.times}" for item in report.stability.counts),
             )
-        return {"k": k, "model_path": model_path}
+        return {"k": k, "model_path": model_path, "model_digest": digest}
 
     @contextlib.contextmanager
     def _swept(self, sweep: Sweep) -> Iterator[Table | None]:
@@ -128,8 +132,9 @@ class ElbowOperator(BaseOperator):
         with contextlib.ExitStack() as stack:
             table = None
             try:
-                table = stack.enter_context(open_data(sweep.data_uri, self.conn_id))
-                table.require_numeric(sweep.scaling.features)
+                found = stack.enter_context(open_data(sweep.data_uri, self.conn_id))
+                found.require_numeric(sweep.scaling.features)
+                table = found
             except InputError as error:
                 self.log.warning("The report has no profiles of the segments: %s", error)
             yield table

@@ -7,6 +7,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_segmentation.csv import open_data
 from airflow_segmentation.model import load_model
+from airflow_segmentation.operators.arguments import as_digest, as_name, as_uri
 from airflow_segmentation.storage import output_uri
 from airflow_segmentation.tables import as_array, as_matrix, table_written
 
@@ -26,11 +27,14 @@ class KMeansPredictOperator(BaseOperator):
 
     :param model_path: The model that ElbowOperator saved. (templated)
     :param data: The customers: a Parquet or CSV file at any URI, in original units. (templated)
+    :param model_digest: The `model_digest` that ElbowOperator returned: a file that was changed or replaced
+        since is refused. None takes any model that an ElbowOperator saved; nothing in a model is ever run.
+        (templated)
     :param id_column: The column of a CSV that names the customer; it is read as text. (templated)
     :param conn_id: The connection to the storage of `model_path` and `data`. (templated)
     """
 
-    template_fields: Sequence[str] = ("model_path", "data", "id_column", "conn_id")
+    template_fields: Sequence[str] = ("model_path", "data", "model_digest", "id_column", "conn_id")
     ui_color = "#f3e8fd"
 
     def __init__(
@@ -38,6 +42,7 @@ class KMeansPredictOperator(BaseOperator):
         *,
         model_path: str | XComArg,
         data: str | XComArg,
+        model_digest: str | XComArg | None = None,
         id_column: str | None = None,
         conn_id: str | None = None,
         **kwargs: Any,
@@ -45,24 +50,29 @@ class KMeansPredictOperator(BaseOperator):
         super().__init__(**kwargs)
         self.model_path = model_path
         self.data = data
+        self.model_digest = model_digest
         self.id_column = id_column
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> str:
         """Write the table of segments.
 
-        :raises InputError: if there is no model of ours or no data, or the data lacks a feature of the model.
+        :raises InputError: if there is no model of ours, or another than the digest's, or no data, or the
+            data lacks a feature of the model.
         """
         import numpy as np
         import pyarrow as pa
 
-        model = load_model(str(self.model_path), self.conn_id)
+        data, digest = as_uri("data", self.data), as_digest("model_digest", self.model_digest)
+        model = load_model(as_uri("model_path", self.model_path), self.conn_id, digest)
+        made_by = ", ".join(f"{name}={value!r}" for name, value in model.made_by.items())
+        self.log.info("The model of %d segments was made by %s", len(model.centers), made_by or "one unknown")
         features = list(model.features)
         sizes = np.zeros(len(model.centers), dtype=np.int64)
         outside, without = np.zeros(len(features), int), 0
         first: int | None = None
         uri = output_uri(context, "segments.parquet")
-        with open_data(str(self.data), self.conn_id, self.id_column) as table:
+        with open_data(data, self.conn_id, as_name("id_column", self.id_column)) as table:
             table.require_numeric(features)
             fields = [item for item in table.schema if item.name != "segment"]
             schema = pa.schema([*fields, pa.field("segment", pa.int32())])
@@ -86,7 +96,8 @@ class KMeansPredictOperator(BaseOperator):
             self.log.info("Segment %d: %d customers", segment, sizes[segment])
         if without:
             self.log.warning(
-                "%d customers miss a feature (%s) and have no segment", without, ", ".join(features)
+                "%d customers miss a feature (%s), or have an infinite one, and have no segment",
+                *(without, ", ".join(features)),
             )
         for index, feature in enumerate(features):
             if outside[index]:

@@ -13,7 +13,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_segmentation.csv import open_data
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.operators.arguments import as_int, as_names, as_optional_int
+from airflow_segmentation.operators.arguments import as_int, as_names, as_optional_int, as_uri
 from airflow_segmentation.report import PROGRESS_KEY, Progress, significant
 from airflow_segmentation.scaling import Scaling, unscaled
 from airflow_segmentation.storage import output_uri, without_secrets
@@ -111,6 +111,7 @@ class KMeansSweepOperator(BaseOperator):
 
         :raises InputError: if the data or the range of k cannot be swept.
         """
+        data = as_uri("data", self.data)
         k_min, k_max = as_int("k_min", self.k_min, minimum=1), as_int("k_max", self.k_max, minimum=1)
         if k_min > k_max:
             raise InputError(f"k_min={k_min} should be <= k_max={k_max}")
@@ -126,11 +127,11 @@ class KMeansSweepOperator(BaseOperator):
         jobs = (os.cpu_count() or 1) if jobs == -1 else jobs
 
         uri = output_uri(context, "sweep.parquet")
-        with open_data(str(self.data), self.conn_id) as table, warnings.catch_warnings(record=True) as caught:
+        with open_data(data, self.conn_id) as table, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             scaling = self._scaling(table)
             identity = {**parameters, "features": scaling.features}
-            state = SweepState(f"{uri}.state", str(self.data), self.conn_id, identity)
+            state = SweepState(f"{uri}.state", data, self.conn_id, identity)
             rows = ParquetRows(table.file, list(scaling.features), jobs)
             alike = [without_secrets(str(self.data)), scaling.features, parameters["random_state"]]
             reporter = _Reporter(context, state, _name_of(alike), self.log)
@@ -145,7 +146,7 @@ class KMeansSweepOperator(BaseOperator):
             self.log.warning("%s", message)
         write_sweep(
             Sweep(
-                data_uri=without_secrets(str(self.data)),
+                data_uri=without_secrets(data),
                 scaling=scaling,
                 random_state=parameters["random_state"],
                 total_sse=float(found.total_inertia),
@@ -212,7 +213,9 @@ class KMeansSweepOperator(BaseOperator):
         """Return which features to cluster on, and how they were scaled."""
         where = without_secrets(table.uri)
         features = as_names("features", self.features)
-        scaled = Scaling.from_json(table.metadata["scaling"]) if "scaling" in table.metadata else None
+        facts = table.metadata
+        with table.facts_understood():
+            scaled = Scaling.from_json(facts["scaling"]) if "scaling" in facts else None
         if scaled is not None:
             return scaled if features is None else scaled.of(features, where)
         features = features or table.numeric_columns

@@ -1,0 +1,67 @@
+"""The API server reads reports, never data or a model, and unpickles nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from local_airflow import ROOT
+
+OPENERS = ["joblib", "pyarrow", "skops", "sklearn"]
+OPENERS += [f"airflow_segmentation.{name}" for name in ("csv", "model", "storage", "sweep_table", "tables")]
+
+
+def test_the_page_imports_nothing_that_opens_a_model_or_a_table():
+    code = f"""
+import pkgutil, sys
+sys.path.insert(0, {str(ROOT / "plugins")!r})
+before = set(sys.modules)
+import airflow_segmentation.plugin, airflow_segmentation.www
+for module in pkgutil.iter_modules(airflow_segmentation.www.__path__, "airflow_segmentation.www."):
+    __import__(module.name)
+print(sorted(set({OPENERS}) & (set(sys.modules) - before)), 'airflow_segmentation.www.view' in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[] True"
+
+
+class Unpickled:
+    """Notes what is unpickled in this process; an audit hook stays for good, so it notes when told to."""
+
+    def __init__(self) -> None:
+        self.names: list[str] | None = None
+        sys.addaudithook(self._note)
+
+    def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "pickle.find_class" and self.names is not None:
+            self.names.append(".".join(map(str, arguments)))
+
+
+@pytest.fixture(scope="module")
+def unpickled() -> Unpickled:
+    return Unpickled()
+
+
+def test_no_route_unpickles_anything(server: Any, unpickled: Unpickled) -> None:
+    from airflow_segmentation.www.view import SegmentationView
+
+    run = "?dag_id=open&run_id=manual__0"
+    routes = [url for method in vars(SegmentationView).values() for url, _ in getattr(method, "_urls", ())]
+    assert len(routes) >= 6
+    unpickled.names = []
+    answers = {route: server.get(route + run).status_code for route in routes}
+    assert set(answers.values()) == {200}, answers
+    assert unpickled.names == []
+    unpickled.names = None
+
+
+def test_the_hook_notes_what_is_unpickled(unpickled: Unpickled) -> None:
+    import pickle
+    from fractions import Fraction
+
+    unpickled.names = []
+    pickle.loads(pickle.dumps(Fraction(1)))
+    assert unpickled.names == ["fractions.Fraction"]
+    unpickled.names = None
