@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 from types import SimpleNamespace
 
 import fsspec
@@ -10,7 +15,9 @@ from airflow_segmentation.errors import InputError
 from airflow_segmentation.storage import (
     open_for_reading,
     output_uri,
+    remove,
     safe_segment,
+    scratch_folder,
     without_secrets,
     written_whole,
 )
@@ -93,6 +100,54 @@ def test_what_was_there_stays_until_the_new_file_is_complete(tmp_path):
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def leave_partial(path, writer=""):
+    """Write half of a file as a process does that is killed: nothing is cleaned up."""
+    code = (
+        "import os, sys; from airflow_segmentation.storage import written_whole\n"
+        "with written_whole(sys.argv[1], None, sys.argv[2]) as file:\n"
+        "    file.write(b'half'); file.flush(); os.kill(os.getpid(), 9)"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.run([sys.executable, "-c", code, str(path), writer], env=env, check=False)
+    assert killed.returncode == -signal.SIGKILL
+
+
+def test_what_a_killed_try_left_goes_with_the_next_and_that_of_others_stays(tmp_path):
+    path = tmp_path / "model.sav"
+    leave_partial(path, "one")
+    leave_partial(path, "other")
+    assert len(list(tmp_path.iterdir())) == 2
+    with written_whole(str(path), writer="one") as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert len(list(tmp_path.glob(".model.sav.other.*.partial"))) == 1
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_to_remove_a_file_removes_what_a_killed_try_left_of_it(tmp_path):
+    leave_partial(tmp_path / "sweep.parquet.state")
+    (tmp_path / "sweep.parquet").write_bytes(b"stays")
+    remove(str(tmp_path / "sweep.parquet.state"))
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.parquet"]
+
+
+def test_a_scratch_folder_goes_with_its_process_or_with_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        "import os, sys; from airflow_segmentation.storage import scratch_folder\n"
+        "with scratch_folder() as folder:\n"
+        "    open(folder + '/rows', 'w').write('x'); os.kill(os.getpid(), 9)"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=env, check=False)
+    left = list(tmp_path.glob("segmentation-*"))
+    assert len(left) == 1
+    with scratch_folder() as first, scratch_folder() as second:
+        assert not left[0].exists()
+        assert {str(path) for path in tmp_path.iterdir()} == {first, second}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_any_store_that_fsspec_knows_will_do():

@@ -11,7 +11,6 @@ import contextlib
 import io
 import itertools
 import os
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_segmentation.errors import InputError, missing_column
-from airflow_segmentation.storage import open_for_reading, without_secrets
+from airflow_segmentation.storage import open_for_reading, scratch_folder, without_secrets
 from airflow_segmentation.tables import Table, table_written
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ def open_data(uri: str, conn_id: str | None = None, id_column: str | None = None
         with Table(uri, conn_id) as table:
             yield table
         return
-    with tempfile.TemporaryDirectory(prefix="segmentation-") as folder:
+    with scratch_folder() as folder:
         copy = f"{folder}/table.parquet"
         csv_to_table(Csv(uri, conn_id, id_column=id_column), copy)
         with Table(copy) as table:

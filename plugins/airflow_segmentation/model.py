@@ -126,9 +126,12 @@ def build_model(scaling: Scaling, centers: np.ndarray, sse: float, iterations: i
     return Pipeline([*steps, ("scale", scaler), ("cluster", kmeans)])
 
 
-def save_model(model: Pipeline, uri: str, conn_id: str | None = None) -> None:
-    """Save the model at a URI, replacing what was there once the new one is complete."""
-    with written_whole(uri, conn_id) as file:
+def save_model(model: Pipeline, uri: str, conn_id: str | None = None, writer: str = "") -> None:
+    """Save the model at a URI, replacing what was there once the new one is complete.
+
+    :param writer: the task instance that saves it, see :func:`~airflow_segmentation.storage.writer_of`.
+    """
+    with written_whole(uri, conn_id, writer) as file:
         pickle.dump(model, file, protocol=4)
 
 

@@ -7,9 +7,12 @@ Every URI opens through :class:`~airflow.sdk.ObjectStoragePath`, so a local path
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,13 +34,26 @@ def output_uri(context: Context, name: str) -> str:
     It lies under `[segmentation] storage_path`, then Dag id, run id, task id and, for a mapped task, map
     index.
     """
+    return "/".join([storage_path(), *map(safe_segment, _identity(context)), name])
+
+
+def storage_path() -> str:
+    """Return `[segmentation] storage_path`: the folder or URI under which all tasks write."""
     home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    root = conf.get("segmentation", "storage_path", fallback=f"{home}/segmentation")
+    return conf.get("segmentation", "storage_path", fallback=f"{home}/segmentation").rstrip("/")
+
+
+def writer_of(context: Context) -> str:
+    """Return a short name for this task instance, the same in each of its tries and no other's."""
+    return hashlib.sha256(repr(_identity(context)).encode()).hexdigest()[:12]
+
+
+def _identity(context: Context) -> list[str]:
     ti = context["ti"]
-    parts = [ti.dag_id, ti.run_id, ti.task_id]
+    identity = [ti.dag_id, ti.run_id, ti.task_id]
     if ti.map_index is not None and ti.map_index >= 0:
-        parts.append(str(ti.map_index))
-    return "/".join([root.rstrip("/"), *map(safe_segment, parts), name])
+        identity.append(str(ti.map_index))
+    return identity
 
 
 def safe_segment(name: str) -> str:
@@ -75,12 +91,18 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
 
 
 @contextlib.contextmanager
-def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
-    """Open a file to write; it takes its name only once it is complete, replacing what had the name."""
+def written_whole(uri: str, conn_id: str | None = None, writer: str = "") -> Iterator[IO[bytes]]:
+    """Open a file to write; it takes its name only once it is complete, replacing what had the name.
+
+    :param writer: who writes a file that several may write, see :func:`writer_of`. What a try that was killed
+        left of the same file by the same writer is removed.
+    """
     fs, final = _resolve(uri, conn_id)
-    folder, _, name = final.rpartition("/")
-    partial = f"{folder}/.{name}.{uuid.uuid4().hex}.partial"
+    folder = final.rpartition("/")[0]
     fs.makedirs(folder or "/", exist_ok=True)
+    _remove_partials(fs, final, writer)
+    # A name of its own for each try: one that is taken for dead may yet be writing.
+    partial = f"{_partial_stem(final, writer)}{uuid.uuid4().hex}.partial"
     try:
         with fs.open(partial, mode="wb") as file:
             yield file
@@ -92,10 +114,57 @@ def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
 
 
 def remove(uri: str) -> None:
-    """Remove a file, if there is one."""
+    """Remove a file of a task's own, if there is one, and what a try that was killed left of it."""
     fs, path = _resolve(uri, None)
+    _remove_partials(fs, path, "")
     with contextlib.suppress(FileNotFoundError):
         fs.rm(path)
+
+
+def _partial_stem(final: str, writer: str) -> str:
+    folder, _, name = final.rpartition("/")
+    return f"{folder}/.{name}.{writer}." if writer else f"{folder}/.{name}."
+
+
+def _remove_partials(fs: AbstractFileSystem, final: str, writer: str) -> None:
+    partial = re.compile(re.escape(_partial_stem(final, writer)) + r"[0-9a-f]{32}\.partial")
+    with contextlib.suppress(FileNotFoundError):
+        for path in fs.ls(final.rpartition("/")[0] or "/", detail=False):
+            if partial.fullmatch(path):
+                fs.rm(path)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[str]:
+    """Make a local folder for this process alone, which is gone afterwards.
+
+    A process that is killed cannot remove its own: whoever comes next does. Each is locked as long as its
+    process lives, and has its name only once it is locked.
+    """
+    parent = Path(tempfile.gettempdir())
+    for folder in parent.glob("segmentation-*"):
+        with contextlib.suppress(OSError), _locked(folder):
+            shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix=".segmentation-") as new, _locked(Path(new)):
+        folder = Path(new).rename(parent / Path(new).name[1:])
+        try:
+            yield str(folder)
+        finally:
+            folder.rename(new)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder.
+
+    :raises OSError: if another has locked it, or it is not ours.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def fingerprint(uri: str, conn_id: str | None = None) -> str:

@@ -13,6 +13,7 @@ from airflow_segmentation.model import build_model, save_model
 from airflow_segmentation.operators.arguments import as_optional_int
 from airflow_segmentation.report import METHODS, REPORT_KEY, SUMMARY_KEY, Method
 from airflow_segmentation.reporting import Chooser, build_report
+from airflow_segmentation.storage import writer_of
 from airflow_segmentation.sweep_table import Sweep, read_sweep
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class ElbowOperator(BaseOperator):
         model = build_model(
             sweep.scaling, sweep.centers[index], sweep.inertias[index], sweep.iterations[index]
         )
-        save_model(model, model_path, self.conn_id)
+        save_model(model, model_path, self.conn_id, writer_of(context))
         context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
         context["ti"].xcom_push(key=SUMMARY_KEY, value=report.summary().to_json())
         for warning in report.warnings:
