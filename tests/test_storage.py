@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import fsspec
@@ -13,6 +14,7 @@ import pytest
 from airflow.sdk.io import attach
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.storage import (
+    SCRATCH,
     open_for_reading,
     output_uri,
     remove,
@@ -142,12 +144,17 @@ def test_a_scratch_folder_goes_with_its_process_or_with_the_next(tmp_path, monke
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=env, check=False)
-    left = list(tmp_path.glob("segmentation-*"))
+    left = list(tmp_path.iterdir())
     assert len(left) == 1
+    others = tmp_path / "segmentation-of-others"
+    others.mkdir()
+    (tmp_path / f"{SCRATCH}12345678").symlink_to(others, target_is_directory=True)
     with scratch_folder() as first, scratch_folder() as second:
         assert not left[0].exists()
-        assert {str(path) for path in tmp_path.iterdir()} == {first, second}
-    assert list(tmp_path.iterdir()) == []
+        assert others.exists()
+        assert Path(first).is_dir()
+        assert Path(second).is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {others.name, f"{SCRATCH}12345678"}
 
 
 def test_any_store_that_fsspec_knows_will_do():
@@ -161,6 +168,16 @@ def test_any_store_that_fsspec_knows_will_do():
 def test_a_store_that_is_not_installed_names_the_cure():
     with pytest.raises(InputError, match=r"nowhere://x cannot be opened: .*; install the Airflow provider"):
         open_for_reading("nowhere://x")
+
+
+def test_a_file_of_ours_that_is_gone_is_bad_input_unless_all_of_storage_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", str(tmp_path / "storage"))
+    uri = output_uri(context(), "table.parquet")
+    with pytest.raises(FileNotFoundError, match=r"storage at .* is away; see that it is mounted"):
+        open_for_reading(uri)
+    (tmp_path / "storage").mkdir()
+    with pytest.raises(InputError, match="There is no file at"):
+        open_for_reading(uri)
 
 
 def test_a_folder_is_no_file(tmp_path):

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 
+SCRATCH = "airflow-segmentation-scratch-"
+"""What the name of a scratch folder begins with, and nothing else's: those that are left over are removed."""
+
+
 def output_uri(context: Context, name: str) -> str:
     """Return the URI of this task instance's own file `name`: no other task instance has the same.
 
@@ -77,11 +81,17 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
     """Open a file to read.
 
     :raises InputError: if there is none.
+    :raises FileNotFoundError: if it is one of ours and all of storage is gone, which a retry may find again.
     """
     fs, path = _resolve(uri, conn_id)
     try:
         return fs.open(path, mode="rb", **kwargs)
     except FileNotFoundError:
+        root = storage_path()
+        if uri.startswith(f"{root}/") and not fs.exists(_resolve(root, conn_id)[1]):
+            raise FileNotFoundError(
+                f"The storage at {without_secrets(root)} is away; see that it is mounted on this worker"
+            ) from None
         raise InputError(
             f"There is no file at {without_secrets(uri)}; check the path, the connection, and that "
             "this worker sees the same storage. If it arrives later, wait for it with a sensor"
@@ -142,10 +152,10 @@ def scratch_folder() -> Iterator[str]:
     process lives, and has its name only once it is locked.
     """
     parent = Path(tempfile.gettempdir())
-    for folder in parent.glob("segmentation-*"):
+    for folder in parent.glob(f"{SCRATCH}????????"):
         with contextlib.suppress(OSError), _locked(folder):
             shutil.rmtree(folder)
-    with tempfile.TemporaryDirectory(prefix=".segmentation-") as new, _locked(Path(new)):
+    with tempfile.TemporaryDirectory(prefix=f".{SCRATCH}") as new, _locked(Path(new)):
         folder = Path(new).rename(parent / Path(new).name[1:])
         try:
             yield str(folder)
@@ -157,9 +167,9 @@ def scratch_folder() -> Iterator[str]:
 def _locked(folder: Path) -> Iterator[None]:
     """Lock a folder.
 
-    :raises OSError: if another has locked it, or it is not ours.
+    :raises OSError: if another has locked it, or it is a link.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
