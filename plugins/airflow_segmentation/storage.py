@@ -14,12 +14,14 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import ObjectStoragePath
+from fsspec.implementations.local import LocalFileSystem
 
 from airflow_segmentation.errors import InputError
 
@@ -129,6 +131,61 @@ def remove(uri: str) -> None:
     _remove_partials(fs, path, "")
     with contextlib.suppress(FileNotFoundError):
         fs.rm(path)
+
+
+def remove_outputs(
+    context: Context, names: Collection[str], this_run: bool, older_than: timedelta | None
+) -> list[str]:
+    """Remove files that tasks of this Dag wrote at :func:`output_uri`, and return what they were.
+
+    What a try that was killed left of them goes, too, and folders that are empty then.
+
+    :param names: names of the files; others stay.
+    :param this_run: whether to remove those of this run.
+    :param older_than: the age from which those of other runs are removed; None to leave them.
+    """
+    fs, root = _resolve(storage_path(), None)
+    dag, run = map(safe_segment, _identity(context)[:2])
+    ours = re.compile(rf"\.?({'|'.join(map(re.escape, names))})(\.state)?(\.[0-9a-f]{{32}}\.partial)?")
+    oldest = None if older_than is None else datetime.now(timezone.utc) - older_than
+    folder = f"{root.rstrip('/')}/{dag}"
+    removed = []
+    # Run, task, and map index where there is one. A link leads out of storage, and is not followed.
+    for path in _find(fs, folder, depth=4):
+        parts = path[len(folder) + 1 :].split("/")
+        if len(parts) < 3 or not ours.fullmatch(parts[-1]):
+            continue
+        if this_run if parts[0] == run else oldest is not None and _modified(fs, path) < oldest:
+            fs.rm_file(path)
+            _remove_empty(fs, path.rpartition("/")[0], folder)
+            removed.append(path)
+    return removed
+
+
+def _find(fs: AbstractFileSystem, folder: str, depth: int) -> Iterator[str]:
+    """Yield the files below a folder, at most so many levels deep."""
+    fs.invalidate_cache(folder)
+    with contextlib.suppress(FileNotFoundError):
+        for entry in fs.ls(folder, detail=True):
+            if entry.get("islink"):
+                continue
+            if entry["type"] == "file":
+                yield entry["name"]
+            elif depth > 1 and entry["name"].rstrip("/") != folder:
+                yield from _find(fs, entry["name"].rstrip("/"), depth - 1)
+
+
+def _modified(fs: AbstractFileSystem, path: str) -> datetime:
+    moment = fs.modified(path)
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _remove_empty(fs: AbstractFileSystem, folder: str, top: str) -> None:
+    """Remove folders that are empty, from `folder` up to `top`; object stores have none."""
+    with contextlib.suppress(OSError):
+        while folder != top and isinstance(fs, LocalFileSystem):
+            fs.rmdir(folder)
+            folder = folder.rpartition("/")[0]
 
 
 def _partial_stem(final: str, writer: str) -> str:
