@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench constraints clean
+.PHONY: help demo test test-faults lint audit licences bench constraints clean
 
 # The Python that makes .venv: the first that runs, since a version manager's shim can be there and fail.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3; do \
@@ -14,7 +14,7 @@ PORT ?= 8080
 unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="	" read -r name what; do \
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="	" read -r name what; do \
 		printf 'make %-12s %s\n' "$$name" "$$what"; done
 
 demo:  ## Start Airflow, run the Dag, print the link to its chart (ONCE=1: stop after the run; PORT=8080)
@@ -24,11 +24,23 @@ demo:  ## Start Airflow, run the Dag, print the link to its chart (ONCE=1: stop 
 test: lint  ## Lint, check types and run the whole test suite
 	@.venv/bin/python -m pytest
 
+test-faults:  ## Kill tasks, take database and storage away, and look whether every run ends well (minutes)
+	$(ENVIRONMENT) test
+	@.venv/bin/python -m pytest tests/faults
+
 lint:  ## Check style and types
 	$(ENVIRONMENT) test
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+
+audit:  ## Ask the Python advisory database about the pinned dependencies (needs the network)
+	$(ENVIRONMENT) test
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" uv tool run pip-audit --strict --disable-pip --no-deps -r constraints.txt
+
+licences:  ## List the licences of the runtime dependencies; fails if one does not go with Apache-2.0
+	$(ENVIRONMENT) test
+	@.venv/bin/python scripts/licences.py
 
 bench:  ## Run the benchmarks and print their table
 	$(ENVIRONMENT) bench
