@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow.parquet as pq
 from airflow_segmentation.model import load_model
 
@@ -58,3 +60,29 @@ def test_every_run_ends_green_with_the_same_outcome_and_nothing_left_over(
 
     assert set(kills) == set(TASKS)
     print(f"{kills.total()} of {kills.total()} kills survived, in {finished} runs: {dict(kills)}")
+
+
+def test_a_kill_in_the_middle_of_writing_leaves_nothing_once_the_retry_is_done(
+    runs: Any, undisturbed: dict[str, Any]
+) -> None:
+    """Random moments seldom meet the milliseconds in which a file is written: this waits for them."""
+
+    def half_written() -> list[Path]:
+        return list(runs.storage.rglob("*.partial"))
+
+    def kill_while_it_writes(process: psutil.Process) -> None:
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if half_written():
+                process.kill()
+                return
+
+    for number in range(10):  # on a busy machine a file may be there before anyone looks
+        run = runs.start(f"half-written-{number}")
+        if runs.try_task(run, "load", watch=kill_while_it_writes) == "up_for_retry":
+            break
+    assert len(half_written()) == 1
+    require_whole(runs)
+
+    runs.finish(run)
+    assert half_written() == []
+    assert runs.outcome(run) == undisturbed
