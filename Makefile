@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-stack lint bench constraints clean
+.PHONY: help demo test test-matrix test-stack test-faults lint audit licences bench constraints clean
 
 # The Python that makes .venv: the first that runs, since a version manager's shim can be there and fail.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3; do \
@@ -32,11 +32,23 @@ test-stack:  ## Run docker-compose.yaml's services and test them; needs PostgreS
 	$(ENVIRONMENT) test s3 stack
 	@.venv/bin/python -m pytest tests/stack
 
+test-faults:  ## Kill tasks, take database and storage away, and look whether every run ends well (minutes)
+	$(ENVIRONMENT) test
+	@.venv/bin/python -m pytest tests/faults
+
 lint:  ## Check style and types
 	$(ENVIRONMENT) test
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+
+audit:  ## Ask the Python advisory database about the pinned dependencies (needs the network)
+	$(ENVIRONMENT) test
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" uv tool run pip-audit --strict --disable-pip --no-deps -r constraints.txt
+
+licences:  ## List the licences of the runtime dependencies; fails if one does not go with Apache-2.0
+	$(ENVIRONMENT) test
+	@.venv/bin/python scripts/licences.py
 
 bench:  ## Run the benchmarks and print their table
 	$(ENVIRONMENT) bench

@@ -251,7 +251,7 @@ def read_duckdb(folder: Path) -> dict[str, Any]:
     import duckdb
 
     with Timed() as timed:
-        result = duckdb.execute(f"FROM read_parquet('{folder}/large.parquet')")
+        result: Any = duckdb.execute(f"FROM read_parquet('{folder}/large.parquet')")
         for batch in result.to_arrow_reader(BATCH):
             np.column_stack([column.to_numpy() for column in batch.columns])
     return timed.figures

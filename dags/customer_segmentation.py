@@ -5,6 +5,7 @@ Trigger it in the UI, then open the Segmentation tab of the run.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, Param
@@ -31,6 +32,7 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=1,  # each run replaces model/model.sav
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},  # bad input fails at once nevertheless
     render_template_as_native_obj=True,  # so that the params below arrive as lists and numbers
     tags=["segmentation"],
     params={

@@ -4,6 +4,10 @@ import contextlib
 import errno
 import os
 import posixpath
+import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote, unquote
@@ -13,8 +17,10 @@ import pytest
 from airflow.sdk.io import attach
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.storage import (
+    SCRATCH,
     open_for_reading,
     output_uri,
+    remove,
     safe_segment,
     scratch_folder,
     without_secrets,
@@ -104,6 +110,59 @@ def test_what_was_there_stays_until_the_new_file_is_complete(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
 
 
+def leave_partial(path, writer=""):
+    """Write half of a file as a process does that is killed: nothing is cleaned up."""
+    code = (
+        "import os, sys; from airflow_segmentation.storage import written_whole\n"
+        "with written_whole(sys.argv[1], None, sys.argv[2]) as file:\n"
+        "    file.write(b'half'); file.flush(); os.kill(os.getpid(), 9)"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    killed = subprocess.run([sys.executable, "-c", code, str(path), writer], env=env, check=False)
+    assert killed.returncode == -signal.SIGKILL
+
+
+def test_what_a_killed_try_left_goes_with_the_next_and_that_of_others_stays(tmp_path):
+    path = tmp_path / "model.sav"
+    leave_partial(path, "one")
+    leave_partial(path, "other")
+    assert len(list(tmp_path.iterdir())) == 2
+    with written_whole(str(path), writer="one") as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert len(list(tmp_path.glob(".model.sav.other.*.partial"))) == 1
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_to_remove_a_file_removes_what_a_killed_try_left_of_it(tmp_path):
+    leave_partial(tmp_path / "sweep.parquet.state")
+    (tmp_path / "sweep.parquet").write_bytes(b"stays")
+    remove(str(tmp_path / "sweep.parquet.state"))
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.parquet"]
+
+
+def test_a_scratch_folder_goes_with_its_process_or_with_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = (
+        "import os, sys; from airflow_segmentation.storage import scratch_folder\n"
+        "with scratch_folder() as folder:\n"
+        "    open(folder + '/rows', 'w').write('x'); os.kill(os.getpid(), 9)"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=env, check=False)
+    left = list(tmp_path.iterdir())
+    assert len(left) == 1
+    others = tmp_path / "segmentation-of-others"
+    others.mkdir()
+    (tmp_path / f"{SCRATCH}12345678").symlink_to(others, target_is_directory=True)
+    with scratch_folder() as first, scratch_folder() as second:
+        assert not left[0].exists()
+        assert others.exists()
+        assert Path(first).is_dir()
+        assert Path(second).is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == {others.name, f"{SCRATCH}12345678"}
+
+
 def test_any_store_that_fsspec_knows_will_do():
     attach("memory", fs=fsspec.filesystem("memory"))
     with written_whole("memory://folder/file") as file:
@@ -115,6 +174,16 @@ def test_any_store_that_fsspec_knows_will_do():
 def test_a_store_that_is_not_installed_names_the_cure():
     with pytest.raises(InputError, match=r"nowhere://x cannot be opened: .*; install the Airflow provider"):
         open_for_reading("nowhere://x")
+
+
+def test_a_file_of_ours_that_is_gone_is_bad_input_unless_all_of_storage_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", str(tmp_path / "storage"))
+    uri = output_uri(context(), "table.parquet")
+    with pytest.raises(FileNotFoundError, match=r"storage at .* is away; see that it is mounted"):
+        open_for_reading(uri)
+    (tmp_path / "storage").mkdir()
+    with pytest.raises(InputError, match="There is no file at"):
+        open_for_reading(uri)
 
 
 def test_a_folder_is_no_file(tmp_path):

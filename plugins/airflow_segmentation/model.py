@@ -145,13 +145,15 @@ def build_model(
     return model
 
 
-def save_model(model: Pipeline, uri: str, conn_id: str | None = None) -> str:
+def save_model(model: Pipeline, uri: str, conn_id: str | None = None, writer: str = "") -> str:
     """Save the model at a URI, replacing what was there once the new one is complete.
+
+    :param writer: the task instance that saves it, see :func:`~airflow_segmentation.storage.writer_of`.
 
     :returns: the file's SHA-256 digest, in hexadecimal.
     """
     content = _skops(uri).dumps(model) if _is_skops(uri) else pickle.dumps(model, protocol=4)
-    with written_whole(uri, conn_id) as file:
+    with written_whole(uri, conn_id, writer) as file:
         file.write(content)
     return hashlib.sha256(content).hexdigest()
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -46,17 +49,30 @@ def project_root(checkout: Path) -> str:
     return root if "://" in root else str(checkout)
 
 
+SCRATCH = "airflow-segmentation-scratch-"
+"""What the name of a scratch folder begins with, and nothing else's: those that are left over are removed."""
+
+
 def output_uri(context: Context, name: str) -> str:
     """Return the URI of this task instance's own file `name`: no other task instance has the same.
 
     It lies under `[segmentation] storage_path`, then Dag id, run id, task id and, for a mapped task, map
     index.
     """
+    return "/".join([storage_path(), *map(safe_segment, _identity(context)), name])
+
+
+def writer_of(context: Context) -> str:
+    """Return a short name for this task instance, the same in each of its tries and no other's."""
+    return hashlib.sha256(repr(_identity(context)).encode()).hexdigest()[:12]
+
+
+def _identity(context: Context) -> list[str]:
     ti = context["ti"]
-    parts = [ti.dag_id, ti.run_id, ti.task_id]
+    identity = [ti.dag_id, ti.run_id, ti.task_id]
     if ti.map_index is not None and ti.map_index >= 0:
-        parts.append(str(ti.map_index))
-    return "/".join([storage_path(), *map(safe_segment, parts), name])
+        identity.append(str(ti.map_index))
+    return identity
 
 
 def safe_segment(name: str) -> str:
@@ -86,13 +102,18 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
     """Open a file to read.
 
     :raises InputError: if there is none, or it may not be read.
-    :raises OSError: if the storage fails, which it may not when Airflow tries again.
+    :raises OSError: if the storage fails, or all of it is away, which it may not be when Airflow tries again.
     """
     fs, path = _resolve(uri, conn_id)
     shown = without_secrets(uri)
     try:
         return fs.open(path, mode="rb", **kwargs)
     except (FileNotFoundError, NotADirectoryError):
+        root = storage_path()
+        if uri.startswith(f"{root}/") and not fs.exists(_resolve(root, conn_id)[1]):
+            raise FileNotFoundError(
+                f"The storage at {without_secrets(root)} is away; see that it is mounted on this worker"
+            ) from None
         raise InputError(
             f"There is no file at {shown}; check the path, the connection, and that "
             "this worker sees the same storage. If it arrives later, wait for it with a sensor"
@@ -110,8 +131,11 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
 
 
 @contextlib.contextmanager
-def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
+def written_whole(uri: str, conn_id: str | None = None, writer: str = "") -> Iterator[IO[bytes]]:
     """Open a file to write; it takes its name only once it is complete, replacing what had the name.
+
+    :param writer: who writes a file that several may write, see :func:`writer_of`. What a try that was killed
+        left of the same file by the same writer is removed.
 
     :raises InputError: if it may not be written, or there is a folder of that name.
     :raises OSError: if the storage fails or is full, which it may not be when Airflow tries again.
@@ -122,7 +146,7 @@ def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
     try:
         if fs.isdir(final):
             raise InputError(f"{shown} is a folder; give the path of a file to write")
-        with _uploaded(fs, final) if protocols & OBJECT_STORES else _renamed(fs, final) as file:
+        with _uploaded(fs, final) if protocols & OBJECT_STORES else _renamed(fs, final, writer) as file:
             yield file
     except PermissionError:
         raise InputError(
@@ -139,11 +163,12 @@ def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def _renamed(fs: AbstractFileSystem, final: str) -> Iterator[IO[bytes]]:
+def _renamed(fs: AbstractFileSystem, final: str, writer: str) -> Iterator[IO[bytes]]:
     """Write under another name beside the final one, then rename."""
-    folder, _, name = final.rpartition("/")
-    partial = f"{folder}/.{name}.{uuid.uuid4().hex}.partial"
-    fs.makedirs(folder or "/", exist_ok=True)
+    fs.makedirs(final.rpartition("/")[0] or "/", exist_ok=True)
+    _remove_partials(fs, final, writer)
+    # A name of its own for each try: one that is taken for dead may yet be writing.
+    partial = f"{_partial_stem(final, writer)}{uuid.uuid4().hex}.partial"
     try:
         with fs.open(partial, mode="wb") as file:
             yield file
@@ -174,27 +199,120 @@ def _failure(error: OSError, what: str) -> OSError:
 
 
 def remove(uri: str) -> None:
-    """Remove a file, if there is one."""
+    """Remove a file of a task's own, if there is one, and what a try that was killed left of it."""
     fs, path = _resolve(uri, None)
+    _remove_partials(fs, path, "")
     with contextlib.suppress(FileNotFoundError):
         fs.rm(path)
+
+
+def remove_outputs(
+    context: Context, names: Collection[str], this_run: bool, older_than: timedelta | None
+) -> list[str]:
+    """Remove files that tasks of this Dag wrote at :func:`output_uri`, and return what they were.
+
+    What a try that was killed left of them goes, too, and folders that are empty then.
+
+    :param names: names of the files; others stay.
+    :param this_run: whether to remove those of this run.
+    :param older_than: the age from which those of other runs are removed; None to leave them.
+    """
+    fs, root = _resolve(storage_path(), None)
+    dag, run = map(safe_segment, _identity(context)[:2])
+    ours = re.compile(rf"\.?({'|'.join(map(re.escape, names))})(\.state)?(\.[0-9a-f]{{32}}\.partial)?")
+    oldest = None if older_than is None else datetime.now(timezone.utc) - older_than
+    folder = f"{root.rstrip('/')}/{dag}"
+    removed = []
+    # Run, task, and map index where there is one. A link leads out of storage, and is not followed.
+    for path in _find(fs, folder, depth=4):
+        parts = path[len(folder) + 1 :].split("/")
+        if len(parts) < 3 or not ours.fullmatch(parts[-1]):
+            continue
+        if this_run if parts[0] == run else oldest is not None and _modified(fs, path) < oldest:
+            fs.rm_file(path)
+            _remove_empty(fs, path.rpartition("/")[0], folder)
+            removed.append(path)
+    return removed
+
+
+def _find(fs: AbstractFileSystem, folder: str, depth: int) -> Iterator[str]:
+    """Yield the files below a folder, at most so many levels deep."""
+    fs.invalidate_cache(folder)
+    with contextlib.suppress(FileNotFoundError):
+        for entry in fs.ls(folder, detail=True):
+            if entry.get("islink"):
+                continue
+            if entry["type"] == "file":
+                yield entry["name"]
+            elif depth > 1 and entry["name"].rstrip("/") != folder:
+                yield from _find(fs, entry["name"].rstrip("/"), depth - 1)
+
+
+def _modified(fs: AbstractFileSystem, path: str) -> datetime:
+    moment = fs.modified(path)
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _remove_empty(fs: AbstractFileSystem, folder: str, top: str) -> None:
+    """Remove folders that are empty, from `folder` up to `top`; object stores have none."""
+    with contextlib.suppress(OSError):
+        while folder != top and isinstance(fs, LocalFileSystem):
+            fs.rmdir(folder)
+            folder = folder.rpartition("/")[0]
+
+
+def _partial_stem(final: str, writer: str) -> str:
+    folder, _, name = final.rpartition("/")
+    return f"{folder}/.{name}.{writer}." if writer else f"{folder}/.{name}."
+
+
+def _remove_partials(fs: AbstractFileSystem, final: str, writer: str) -> None:
+    partial = re.compile(re.escape(_partial_stem(final, writer)) + r"[0-9a-f]{32}\.partial")
+    with contextlib.suppress(FileNotFoundError):
+        for path in fs.ls(final.rpartition("/")[0] or "/", detail=False):
+            if partial.fullmatch(path):
+                fs.rm(path)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[str]:
+    """Make a local folder for this process alone, which is gone afterwards.
+
+    A process that is killed cannot remove its own: whoever comes next does. Each is locked as long as its
+    process lives, and has its name only once it is locked.
+    """
+    parent = Path(tempfile.gettempdir())
+    for folder in parent.glob(f"{SCRATCH}????????"):
+        with contextlib.suppress(OSError), _locked(folder):
+            shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix=f".{SCRATCH}") as new, _locked(Path(new)):
+        folder = Path(new).rename(parent / Path(new).name[1:])
+        _scratch.add(str(folder))
+        try:
+            yield str(folder)
+        finally:
+            _scratch.discard(str(folder))
+            folder.rename(new)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder.
+
+    :raises OSError: if another has locked it, or it is a link.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def fingerprint(uri: str, conn_id: str | None = None) -> str:
     """Return what tells a file from one that was there before: its size and time, or the store's own tag."""
     fs, path = _resolve(uri, conn_id)
     return fs.ukey(path)
-
-
-@contextlib.contextmanager
-def scratch_folder() -> Iterator[str]:
-    """Make a local folder for this process alone, which is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="segmentation-") as folder:
-        _scratch.add(folder)
-        try:
-            yield folder
-        finally:
-            _scratch.discard(folder)
 
 
 _scratch: set[str] = set()

@@ -48,7 +48,7 @@ def api_server() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_dag(metadata_database: None, api_server: None) -> Callable[..., Run]:
     """A function that runs a Dag to its end and returns a :class:`Run`; keywords are those of `dag.test`."""
     from airflow.models.dagbundle import DagBundleModel

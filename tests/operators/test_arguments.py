@@ -83,13 +83,13 @@ def test_one_uri_is_taken_as_it_is_written(value):
     [
         ([], "sweep is empty; no task returned a URI"),
         ("[]", "sweep is empty; no task returned a URI"),
-        (None, "sweep=None should be a URI, or a list of them"),
-        ("None", "sweep='None' should be a URI, or a list of them"),
-        ("", "sweep='' should be a URI, or a list of them"),
-        (["a", None], r"sweep=\['a', None\] should be a URI"),
-        ('["a", 1]', "should be a URI"),
-        ("[[1]]", "should be a URI"),
-        (7, "sweep=7 should be a URI"),
+        (None, "sweep=None should be a path or a URI"),
+        ("None", "sweep='None' should be a path or a URI"),
+        ("", "sweep='' should be a path or a URI"),
+        (["a", None], "sweep=None should be a path or a URI"),
+        ('["a", 1]', "sweep=1 should be a path or a URI"),
+        ("[[1]]", "sweep holds 1 paths and should be one"),
+        (7, "sweep=7 should be a path or a URI"),
     ],
 )
 def test_what_are_no_uris_says_why(value, message):

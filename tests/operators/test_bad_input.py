@@ -374,11 +374,6 @@ CASES: list[Case] = [
         "k=7 is not in the sweep's range 1..6; choose a k of that range, or sweep a wider one",
     ),
     (
-        "overlapping sweeps",
-        lambda good: choose(good, sweep=[good.uri("sweep")] * 2),
-        "sweep holds 2 paths and should be one; map this task too, with .partial(…).expand(sweep=…)",
-    ),
-    (
         "unknown scheme",
         lambda good: CsvLoadOperator(task_id="bad", path="nowhere://bucket/key"),
         "nowhere://bucket/key cannot be opened: Unsupported filesystem: 'nowhere'; install the Airflow "
@@ -591,14 +586,16 @@ def test_two_thousand_columns_work_and_their_report_stays_small(run_dag, good):
     assert {len(center) for point in report.curve for center in point.centers or ()} == {shown}
 
 
-def test_sweeps_that_were_mapped_are_not_taken_for_one(run_dag, good):
+def test_mapped_sweeps_that_leave_out_a_k_are_not_joined(run_dag, good):
     def tasks() -> None:
-        swept = KMeansSweepOperator.partial(task_id="sweep", data=good.uri("scale")).expand(k_max=[3, 4])
+        swept = KMeansSweepOperator.partial(task_id="sweep", data=good.uri("scale")).expand_kwargs(
+            [{"k_min": 1, "k_max": 2}, {"k_min": 4, "k_max": 5}]
+        )
         ElbowOperator(task_id="choose", sweep=swept.output, model_path=str(good.model))
 
-    _, raised = run_failing(run_dag, "mapped_sweeps", tasks)
+    _, raised = run_failing(run_dag, "mapped_sweeps_with_a_gap", tasks)
     assert [str(error) for error in raised] == [
-        "sweep holds 2 paths and should be one; map this task too, with .partial(…).expand(sweep=…)"
+        "The sweeps k=1..2, k=4..5 leave out k=3; sweep these, too: a curve with a gap has no elbow to trust"
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import jwt
 import pytest
 from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_app
 from airflow.configuration import conf
@@ -36,7 +37,7 @@ class Server:
     def get(self, path: str, user: str | None = "admin", **options: Any) -> Any:
         """Ask for a page of the plugin as a user, or as nobody."""
         self.client.cookies.clear()
-        if user:
+        if user is not None:
             self.client.cookies.set("_token", self.tokens[user])
         return self.client.get(BASE + path, follow_redirects=False, **options)
 
@@ -132,32 +133,59 @@ def _fab_tokens() -> dict[str, str]:
         security.create_dag_specific_permissions()
         allowed = [("can_read", "DAG:open"), ("can_read", "XComs"), ("can_read", "DAG Runs")]
         security.bulk_sync_roles([{"role": "One Dag", "perms": allowed}])
+        security.bulk_sync_roles([{"role": "Other Dag", "perms": [("can_read", "DAG:secret"), *allowed[1:]]}])
+        security.bulk_sync_roles([{"role": "Some Dags", "perms": [("can_read", "DAG:secret"), *allowed]}])
         security.bulk_sync_roles([{"role": "No XComs", "perms": [("can_read", "DAG:open")]}])
         security.add_role("Nothing")
-        roles = {"admin": "Admin", "viewer": "Viewer", "nobody": "Nothing"}
-        roles |= {"one": "One Dag", "no-xcoms": "No XComs"}
+        roles = {"admin": "Admin", "viewer": "Viewer", "nobody": "Nothing", "dismissed": "Admin"}
+        roles |= {"one": "One Dag", "other": "Other Dag", "some": "Some Dags", "no-xcoms": "No XComs"}
         for name, role in roles.items():
             if security.find_user(username=name) is None:  # the server may have been up before
                 security.add_user(
                     name, name, name, f"{name}@example.com", security.find_role(role), password=name
                 )
         users = {name: security.find_user(username=name) for name in roles}
+        users["dismissed"].active = False
+        security.update_user(users["dismissed"])
         return {name: get_auth_manager().generate_jwt(user) for name, user in users.items()}
+
+
+def _useless_tokens(token: str) -> dict[str, str]:
+    """Return what an admin's token can be turned into, none of which lets anyone in."""
+    manager = get_auth_manager()
+    claims = jwt.decode(token, options={"verify_signature": False})
+    identity = {name: value for name, value in claims.items() if name in ("sub", "role", "teams")}
+    head, body, signature = token.split(".")
+    useless = {
+        "expired": manager._get_token_signer(expiration_time_in_seconds=-3600).generate(identity),
+        "forged": ".".join([head, body, signature[::-1]]),
+        "foreign": jwt.encode(claims, "the key of another Airflow" * 4, algorithm="HS512"),
+        "unsigned": jwt.encode(claims, "", algorithm="none"),
+        "unknown": manager._get_token_signer().generate({"sub": "999999"}),
+        "nonsense": "a.b.c",
+        "empty": "",
+    }
+    if hasattr(manager, "revoke_token"):  # Airflow 3.2 and later
+        useless["revoked"] = manager._get_token_signer().generate(identity)
+        manager.revoke_token(useless["revoked"])
+    return useless
 
 
 @pytest.fixture(scope="session", params=["simple", "fab"])
 def server(request: pytest.FixtureRequest, filled: None) -> Iterator[Server]:
     """A server, once with the simple auth manager and once with FAB's.
 
-    Both know an admin, a viewer, and nobody, who may do nothing; FAB also knows "one", who may read one Dag,
-    and "no-xcoms", who may read that Dag but not its XComs.
+    Both know an admin, a viewer, and nobody, who may do nothing; FAB also knows "one", who may read the Dag
+    "open", "other", who may read "secret", "some", who may read both, "no-xcoms", who may read "open" but not
+    its XComs, and "dismissed", an admin no longer active. Then there are tokens that are worth nothing.
     """
     path, tokens = {"simple": (SIMPLE, _simple_tokens), "fab": (FAB, _fab_tokens)}[request.param]
     before = conf.get("core", "auth_manager")
     conf.set("core", "auth_manager", path)
     purge_cached_app()
     with TestClient(create_app(apps="core")) as client:
-        yield Server(client, tokens())
+        known = tokens()
+        yield Server(client, known | _useless_tokens(known["admin"]))
     conf.set("core", "auth_manager", before)
     purge_cached_app()
 

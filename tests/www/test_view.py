@@ -93,7 +93,14 @@ def test_a_k_that_was_not_swept_counts_as_none_given(server: Any, k: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "more", [{"axis": "no"}, {"x": "99", "y": "-1"}, {"order": "--9"}, {"map_index": "x"}]
+    "more",
+    [
+        {"axis": "no"},
+        {"x": "99", "y": "-1"},
+        {"order": "--9"},
+        {"map_index": "x"},
+        {"task_id": "choose", "map_index": "9" * 20},
+    ],
 )
 def test_parameters_that_make_no_sense_do_no_harm(server: Any, more: dict[str, str]) -> None:
     assert server.get(run("manual__0", **more)).status_code == 200
@@ -197,6 +204,8 @@ def test_a_run_without_a_report_says_how_to_get_one(server: Any) -> None:
         "/run",
         "/dag",
         "/run/sweep.csv?dag_id=open&run_id=without",
+        "/run?dag_id=open&run_id=manual__0%00",
+        "/?q=%00",
     ],
 )
 def test_what_does_not_exist_is_not_found(server: Any, path: str) -> None:
@@ -279,7 +288,7 @@ def test_the_list_is_searched_filtered_and_sorted(server: Any, query: str, run_i
 
 
 @pytest.mark.parametrize(
-    "query", ["?page=0", "?page=-3", "?page=99", "?page=x", "?sort=nonsense", "?since=x"]
+    "query", ["?page=0", "?page=-3", "?page=99", "?page=x", "?sort=nonsense", "?since=x", "?until=9999-12-31"]
 )
 def test_a_list_asked_for_what_is_not_there_shows_what_is(server: Any, query: str) -> None:
     response = server.get(f"/{query}")

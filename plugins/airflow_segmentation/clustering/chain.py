@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from airflow_segmentation.clustering.points import Floats, Points, _product, cells
+from airflow_segmentation.clustering.points import Floats, Ints, Points, _product, cells
 
 CELLS_PER_SEGMENT = 16
 LEAST_CELLS = 800
@@ -28,13 +28,13 @@ def starts(points: Points, k_max: int, chains: int, seed: int) -> list[Floats]:
 
     For each k they have the shape (n_chains, k, n_features), the best on the cells first.
     """
-    means, weights = rough_cells(points, k_max)
+    means, weights, _ = rough_cells(points, k_max)
     found = walk(Cells(means, np.broadcast_to(weights, (chains, len(weights)))), k_max, seed)
     return [centers[costs.argsort(kind="stable")] for centers, costs in found]
 
 
-def rough_cells(points: Points, k_max: int) -> tuple[Floats, Floats]:
-    """Return the weighted means of some hundred cells that part the points: enough for `k_max` segments."""
+def rough_cells(points: Points, k_max: int) -> tuple[Floats, Floats, Ints]:
+    """Return what :func:`cells` does for some hundred of them: enough for `k_max` segments."""
     return cells(points, max(LEAST_CELLS, CELLS_PER_SEGMENT * k_max, len(points) // POINTS_PER_CELL))
 
 

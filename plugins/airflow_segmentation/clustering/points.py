@@ -138,8 +138,8 @@ def assign(rows: Floats, centers: Floats) -> Ints:
     return labels
 
 
-def cells(points: Points, limit: int) -> tuple[Floats, Floats]:
-    """Return the weighted means of at most `limit` cells that part the points.
+def cells(points: Points, limit: int) -> tuple[Floats, Floats, Ints]:
+    """Return the means and the weights of at most `limit` cells that part the points, and each point's cell.
 
     Cells of more than their share of the SSE are halved at their mean, across the feature in which they vary
     most, until there are `limit` (Su and Dy, "In search of deterministic methods for initializing K-means",
@@ -160,7 +160,7 @@ def cells(points: Points, limit: int) -> tuple[Floats, Floats]:
         worst = (-sse).argsort(kind="stable")[: limit - count]
         halved = worst[sse[worst] > sse.sum() / limit]
         if not len(halved):
-            return means, sums[:, -1]
+            return means, sums[:, -1], labels
         halves = np.full(count, -1)
         halves[halved] = count + np.arange(len(halved))
         moved = beyond & (halves[labels] >= 0)

@@ -33,11 +33,16 @@ def sweep_resamples(
     rows = np.asarray(rows, float)
     with threadpool_limits(limits=1):
         points = Points(rows, np.ones(len(rows)))
-        means, weights = rough_cells(points, k_max)
-        share = weights / len(rows)
-        drawn = np.random.default_rng(random_state).multinomial(len(rows), share, size=resamples)
+        means, weights, cell = rough_cells(points, k_max)
+        share = points.weights / len(rows)
+        drawn = np.array(
+            [
+                np.bincount(cell, rng.multinomial(len(rows), share), len(means))
+                for rng in np.random.default_rng(random_state).spawn(resamples)
+            ]
+        )
         within = max(points.total - float(weights @ np.einsum("ij,ij->i", means, means)), 0.0)
-        costs = [cost for _, cost in walk(Cells(means, drawn.astype(float)), k_max, random_state)]
+        costs = [cost for _, cost in walk(Cells(means, drawn), k_max, random_state)]
     curves = np.minimum.accumulate(np.maximum(costs, 0.0) + within).T
     # A resample has no more segments than cells that it drew rows from.
     ends = np.minimum((drawn > 0).sum(axis=1), len(costs))

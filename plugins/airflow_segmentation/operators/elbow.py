@@ -14,7 +14,7 @@ from airflow_segmentation.model import build_model, save_model
 from airflow_segmentation.operators.arguments import as_optional_int, as_uri, as_uris
 from airflow_segmentation.report import METHODS, REPORT_KEY, SUMMARY_KEY, Method
 from airflow_segmentation.reporting import Chooser, build_report
-from airflow_segmentation.storage import output_uri
+from airflow_segmentation.storage import output_uri, writer_of
 from airflow_segmentation.sweep_join import join_sweeps
 from airflow_segmentation.sweep_table import Sweep, read_sweep, write_sweep
 
@@ -105,7 +105,7 @@ class ElbowOperator(BaseOperator):
                 *(len(uris), report.k_min, report.k_max, report.sweep_uri),
             )
             write_sweep(sweep, sweep_uri)
-        digest = save_model(model, model_path, self.conn_id)
+        digest = save_model(model, model_path, self.conn_id, writer_of(context))
         report = dataclasses.replace(report, model_digest=digest)
         context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
         context["ti"].xcom_push(key=SUMMARY_KEY, value=report.summary().to_json())

@@ -211,13 +211,12 @@ def runs_page(
 
 def query_of(arguments: Mapping[str, str]) -> Query:
     """Return what the arguments of the list's URL ask for; `until` includes its day."""
-    until = _day(arguments.get("until"))
     sort = arguments.get("sort", "-time")
     return Query(
         search=arguments.get("q", "").strip(),
         dag_id=arguments.get("dag_id", ""),
         since=_day(arguments.get("since")),
-        until=until + timedelta(days=1) if until else None,
+        until=_day(arguments.get("until"), later=1),
         sort=sort if sort.removeprefix("-") in SORTS else "-time",
         page=_int(arguments.get("page"), 1),
     )
@@ -317,10 +316,12 @@ def _int(text: str | None, default: int) -> int:
         return default
 
 
-def _day(text: str | None) -> datetime | None:
+def _day(text: str | None, later: int = 0) -> datetime | None:
+    """Return the beginning of a day, or of one so many days later; None where the calendar has none."""
     try:
-        return datetime.strptime(text or "", "%Y-%m-%d").replace(tzinfo=timezone.utc)
-    except ValueError:
+        day = datetime.strptime(text or "", "%Y-%m-%d").replace(tzinfo=timezone.utc)
+        return day + timedelta(days=later)
+    except (ValueError, OverflowError):
         return None
 
 

@@ -128,6 +128,9 @@ def _let_in() -> None:
     for dag_id in request.args.getlist("dag_id"):
         if dag_id and not viewer.may_read(dag_id):
             raise Forbidden
+    if any("\0" in value for _, value in request.args.items(multi=True)):
+        # PostgreSQL has no such text, and refuses a query that holds it.
+        raise NotFound("The address of this page holds a null character.")
     request.environ["segmentation.viewer"] = viewer
 
 
@@ -168,8 +171,16 @@ def _task(tasks: list[runs.Task]) -> runs.Task | None:
     task_id = request.args.get("task_id")
     if not task_id:
         return next(iter(tasks), None)
-    named = runs.Task(task_id, request.args.get("map_index", -1, type=int))
+    named = runs.Task(task_id, request.args.get("map_index", -1, type=_map_index))
     return next((task for task in tasks if task.key == named.key), named)
+
+
+def _map_index(text: str) -> int:
+    """Return a map index, or raise a ValueError where a database has no room for it."""
+    number = int(text)
+    if not -1 <= number < 2**31:
+        raise ValueError
+    return number
 
 
 def _reported() -> tuple[runs.Run, runs.Task, list[runs.Task], Report]:
