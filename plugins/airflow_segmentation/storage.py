@@ -131,7 +131,7 @@ def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
 
 def _failure(error: OSError, what: str) -> OSError:
     """Return the error of a storage, of which some tell the secrets that they were opened with."""
-    return OSError(error.errno, f"{what}: {redact(str(error.strerror or error))}")
+    return OSError(error.errno or errno.EIO, f"{what}: {redact(str(error.strerror or error))}")
 
 
 def remove(uri: str) -> None:
