@@ -140,6 +140,20 @@ def test_a_file_that_cannot_be_read_says_why_and_leaves_nothing(tmp_path, text, 
     assert not list(tmp_path.glob("out/*"))
 
 
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "zst"])
+def test_a_compressed_file_that_is_damaged_far_into_it_says_so(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(csv, "BLOCK_BYTES", 1000)
+    with pa.CompressedOutputStream(
+        str(tmp_path / "whole"), {"gz": "gzip", "zst": "zstd"}.get(suffix, suffix)
+    ) as out:
+        out.write(b"a\n" + b"".join(b"%d\n" % (i * i) for i in range(300_000)))
+    content = bytearray((tmp_path / "whole").read_bytes())
+    content[-6 if suffix == "gz" else -len(content) // 4] ^= 255
+    with pytest.raises(InputError, match=rf"in\.csv\.{suffix} cannot be decompressed \(.*\); it is cut off"):
+        csv_to_table(Csv(str(written(tmp_path, bytes(content), f"in.csv.{suffix}"))), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("error", [TimeoutError("timed out"), ConnectionError("gone"), OSError(5, "EIO")])
 def test_a_storage_that_fails_while_it_is_read_is_not_taken_for_a_bad_file(tmp_path, monkeypatch, error):
     class Failing(io.BytesIO):
@@ -147,7 +161,7 @@ def test_a_storage_that_fails_while_it_is_read_is_not_taken_for_a_bad_file(tmp_p
             raise error
 
     monkeypatch.setattr(csv, "open_for_reading", lambda *_, **__: Failing())
-    with pytest.raises(OSError, match=r"out\.parquet could not be written|timed out|gone|EIO") as caught:
+    with pytest.raises(OSError, match=r"out\.parquet was not written|timed out|gone|EIO") as caught:
         csv_to_table(Csv("in.csv"), str(tmp_path / "out.parquet"))
     assert not isinstance(caught.value, InputError), "Airflow tries again"
 

@@ -124,8 +124,8 @@ def written_whole(uri: str, conn_id: str | None = None) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             message = f"No space is left to write {shown}; free some, or choose a path with more"
             raise OSError(errno.ENOSPC, message) from None
-        if isinstance(error, OSError):
-            raise _failure(error, f"{shown} could not be written") from None
+        if isinstance(error, OSError) and error.errno is not None:
+            raise _failure(error, f"{shown} was not written") from None
         raise
 
 
