@@ -204,9 +204,8 @@ def _require_allowed(path: ObjectStoragePath, shown: str) -> None:
         above = [_place(ObjectStoragePath(root)) for root in (*roots, _storage_path(), *_scratch)]
     except ValueError as error:
         raise InputError(
-            f"[segmentation] allowed_paths={allowed!r} holds what is no path ({error}), so nothing is "
-            f"opened; "
-            "the administrator of this Airflow can put it right"
+            f"[segmentation] allowed_paths holds what is no path ({error}), so nothing is opened; the "
+            "administrator of this Airflow can put it right"
         ) from None
     if place is None or not any(root and place[: len(root)] == root for root in above):
         raise InputError(
