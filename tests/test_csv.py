@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zipfile
 
 import pandas as pd
@@ -137,6 +138,32 @@ def test_a_file_that_cannot_be_read_says_why_and_leaves_nothing(tmp_path, text, 
     with pytest.raises(InputError, match=message):
         csv_to_table(Csv(str(path), **kwargs), str(tmp_path / "out" / "t.parquet"))
     assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "zst"])
+def test_a_compressed_file_that_is_damaged_far_into_it_says_so(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr(csv, "BLOCK_BYTES", 1000)
+    with pa.CompressedOutputStream(
+        str(tmp_path / "whole"), {"gz": "gzip", "zst": "zstd"}.get(suffix, suffix)
+    ) as out:
+        out.write(b"a\n" + b"".join(b"%d\n" % (i * i) for i in range(300_000)))
+    content = bytearray((tmp_path / "whole").read_bytes())
+    content[-6 if suffix == "gz" else -len(content) // 4] ^= 255
+    with pytest.raises(InputError, match=rf"in\.csv\.{suffix} cannot be decompressed \(.*\); it is cut off"):
+        csv_to_table(Csv(str(written(tmp_path, bytes(content), f"in.csv.{suffix}"))), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("error", [TimeoutError("timed out"), ConnectionError("gone"), OSError(5, "EIO")])
+def test_a_storage_that_fails_while_it_is_read_is_not_taken_for_a_bad_file(tmp_path, monkeypatch, error):
+    class Failing(io.BytesIO):
+        def read(self, *_: object) -> bytes:
+            raise error
+
+    monkeypatch.setattr(csv, "open_for_reading", lambda *_, **__: Failing())
+    with pytest.raises(OSError, match=r"out\.parquet was not written|timed out|gone|EIO") as caught:
+        csv_to_table(Csv("in.csv"), str(tmp_path / "out.parquet"))
+    assert not isinstance(caught.value, InputError), "Airflow tries again"
 
 
 def test_a_missing_file_says_where_it_was_sought(tmp_path):

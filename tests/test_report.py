@@ -88,7 +88,11 @@ def test_a_field_that_this_version_does_not_know_is_passed_over():
     [
         (None, "A report is a JSON object, not NoneType"),
         ("text", "A report is a JSON object, not str"),
-        ({**FULL.to_json(), "schema_version": SCHEMA_VERSION + 1}, "update airflow-segmentation"),
+        (
+            {**FULL.to_json(), "schema_version": SCHEMA_VERSION + 1},
+            f"^This report has schema version {SCHEMA_VERSION + 1}, and this plugin reads up to "
+            f"{SCHEMA_VERSION}; update airflow-segmentation$",
+        ),
         ({**FULL.to_json(), "k": "3"}, r"report\.k should be int, not '3'"),
         ({**FULL.to_json(), "k": True}, r"report\.k should be int, not True"),
         ({**FULL.to_json(), "k": 7}, "k=7 is not on its curve"),

@@ -8,6 +8,7 @@ it: once to find the types that fit every row, once for the rows.
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import itertools
 import lzma
@@ -22,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from airflow_segmentation.errors import InputError, missing_column
 from airflow_segmentation.storage import open_for_reading, scratch_folder, without_secrets
-from airflow_segmentation.tables import Table, table_written
+from airflow_segmentation.tables import Table, is_bare, table_written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -339,8 +340,8 @@ def _chunks(csv: Csv, as_text: Sequence[str]) -> Iterator[pd.DataFrame]:
 
 def _is_about_the_file(error: Exception) -> bool:
     """Tell whether an error is about what is in the file or how it is read, not about reaching it."""
-    kinds = (ValueError, TypeError, LookupError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-    return isinstance(error, kinds) or (isinstance(error, OSError) and error.errno is None)
+    damage = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+    return isinstance(error, (ValueError, TypeError, LookupError, *damage)) or is_bare(error)
 
 
 def _common_schema(first: pa.Schema, second: pa.Schema) -> pa.Schema:

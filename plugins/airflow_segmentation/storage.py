@@ -159,7 +159,9 @@ def written_whole(uri: str, conn_id: str | None = None, writer: str = "") -> Ite
         if error.errno == errno.ENOSPC:
             message = f"No space is left to write {shown}; free some, or choose a path with more"
             raise OSError(errno.ENOSPC, message) from None
-        raise _failure(error, f"{shown} could not be written") from None
+        if error.errno is None:
+            raise
+        raise _failure(error, f"{shown} was not written") from None
 
 
 @contextlib.contextmanager
@@ -195,7 +197,7 @@ def _uploaded(fs: AbstractFileSystem, final: str) -> Iterator[IO[bytes]]:
 
 def _failure(error: OSError, what: str) -> OSError:
     """Return the error of a storage, of which some tell the secrets that they were opened with."""
-    return OSError(error.errno, f"{what}: {redact(str(error.strerror or error))}")
+    return OSError(error.errno or errno.EIO, f"{what}: {redact(str(error.strerror or error))}")
 
 
 def remove(uri: str) -> None:
@@ -356,9 +358,8 @@ def _require_allowed(path: ObjectStoragePath, shown: str) -> None:
         above = [_place(ObjectStoragePath(root)) for root in (*roots, storage_path(), *_scratch)]
     except ValueError as error:
         raise InputError(
-            f"[segmentation] allowed_paths={allowed!r} holds what is no path ({error}), so nothing is "
-            f"opened; "
-            "the administrator of this Airflow can put it right"
+            f"[segmentation] allowed_paths holds what is no path ({error}), so nothing is opened; the "
+            "administrator of this Airflow can put it right"
         ) from None
     if place is None or not any(root and place[: len(root)] == root for root in above):
         raise InputError(

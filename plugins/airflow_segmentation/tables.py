@@ -38,7 +38,7 @@ class Table:
             self._parquet = pq.ParquetFile(self.file)
         except (pyarrow.lib.ArrowInvalid, OSError) as error:
             self.file.close()
-            if isinstance(error, OSError) and error.errno is not None:
+            if isinstance(error, OSError) and not is_bare(error):
                 raise
             raise InputError(
                 f"{without_secrets(uri)} is not a whole Parquet table ({str(error).strip()}); give the URI "
@@ -144,6 +144,11 @@ class Table:
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the whole table, or some of its columns, in memory."""
         return self._parquet.read(columns=None if columns is None else list(columns))
+
+
+def is_bare(error: Exception) -> bool:
+    """Tell whether an error is an OSError of no system call: Arrow and bz2 raise such about bad data."""
+    return type(error) is OSError and error.errno is None
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -26,7 +26,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from airflow.sdk import DAG, BaseOperator
+from airflow.sdk import DAG, BaseHook, BaseOperator
 from airflow.sdk.io import attach
 from airflow_segmentation.csv import Csv, csv_to_table
 from airflow_segmentation.errors import InputError
@@ -597,6 +597,21 @@ def test_mapped_sweeps_that_leave_out_a_k_are_not_joined(run_dag, good):
     assert [str(error) for error in raised] == [
         "The sweeps k=1..2, k=4..5 leave out k=3; sweep these, too: a curve with a gap has no elbow to trust"
     ]
+
+
+def test_a_connection_that_is_not_there_is_named(run_dag, good, monkeypatch):
+    # What the amazon provider's filesystem does first, without the provider.
+    stores = {"s3": lambda conn_id: BaseHook.get_connection(conn_id)}
+    monkeypatch.setattr("airflow.sdk.io.fs._register_filesystems", lambda: stores)
+    run, raised = run_failing(
+        run_dag, "no_connection", lambda: CsvLoadOperator(task_id="bad", path="s3://gone@bucket/key")
+    )
+    assert [str(error) for error in raised] == [
+        "s3://gone@bucket/key needs the connection 'gone', which there is not; add it in Admin > "
+        "Connections, or "
+        "name another"
+    ]
+    assert run.tries == {"bad": 1}
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_every_path_that_is_read_must_be_an_allowed_one(run_dag, customers, tmp_
     allowed = tmp_path / "allowed"
     allowed.mkdir()
     monkeypatch.setenv("AIRFLOW__SEGMENTATION__ALLOWED_PATHS", str(allowed))
-    told: list[str] = []
+    told = []
     arguments = {"on_failure_callback": lambda context: told.append(str(context["exception"]))}
     with DAG("paths_read", schedule=None, default_args=arguments, params={"path": str(customers)}) as dag:
         make(f"{allowed}/../{{{{ params.path.split('/')[-1] }}}}")
