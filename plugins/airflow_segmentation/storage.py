@@ -145,6 +145,7 @@ def remove_outputs(
     :param older_than: the age from which those of other runs are removed; None to leave them.
     """
     fs, root = _resolve(storage_path(), None)
+    root = fs._strip_protocol(root)  # as the store itself writes it in what it lists
     dag, run = map(safe_segment, _identity(context)[:2])
     ours = re.compile(rf"\.?({'|'.join(map(re.escape, names))})(\.state)?(\.[0-9a-f]{{32}}\.partial)?")
     oldest = None if older_than is None else datetime.now(timezone.utc) - older_than
