@@ -143,14 +143,16 @@ def test_no_name_leads_out_of_the_storage_folder(storage, names):
     assert outside.exists()
 
 
-def test_a_link_is_not_followed_out_of_the_storage_folder(storage):
-    outside = storage.parent / "outside" / "task" / "table.parquet"
-    outside.parent.mkdir(parents=True)
-    outside.write_bytes(b"")
-    (storage / "dag").mkdir(parents=True)
-    (storage / "dag" / "now").symlink_to(outside.parent.parent, target_is_directory=True)
+@pytest.mark.parametrize("link", ["dag", "dag/now", "dag/now/task"])
+def test_a_link_is_not_followed_out_of_the_storage_folder(storage, link):
+    outside = storage.parent / "outside"
+    for depth in ("now/task", "task", ""):
+        (outside / depth).mkdir(parents=True, exist_ok=True)
+        (outside / depth / "table.parquet").write_bytes(b"")
+    (storage / link).parent.mkdir(parents=True)
+    (storage / link).symlink_to(outside, target_is_directory=True)
     assert clean_up(older_than=timedelta(microseconds=1)) == 0
-    assert outside.exists()
+    assert len(list(outside.rglob("table.parquet"))) == 3
 
 
 def test_an_object_store_is_cleaned_up_too(monkeypatch):
