@@ -220,12 +220,15 @@ def remove_outputs(
     :param older_than: the age from which those of other runs are removed; None to leave them.
     """
     fs, root = _resolve(storage_path(), None)
+    root = fs._strip_protocol(root)  # as the store itself writes it in what it lists
     dag, run = map(safe_segment, _identity(context)[:2])
     ours = re.compile(rf"\.?({'|'.join(map(re.escape, names))})(\.state)?(\.[0-9a-f]{{32}}\.partial)?")
     oldest = None if older_than is None else datetime.now(timezone.utc) - older_than
     folder = f"{root.rstrip('/')}/{dag}"
-    removed = []
-    # Run, task, and map index where there is one. A link leads out of storage, and is not followed.
+    removed: list[str] = []
+    if isinstance(fs, LocalFileSystem) and Path(folder).is_symlink():
+        return removed  # a link may lead out of storage, and none is followed
+    # Run, task, and map index where there is one.
     for path in _find(fs, folder, depth=4):
         parts = path[len(folder) + 1 :].split("/")
         if len(parts) < 3 or not ours.fullmatch(parts[-1]):

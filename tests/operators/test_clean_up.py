@@ -7,8 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import fsspec
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.io import attach
 from airflow_segmentation.operators import (
     CleanUpOperator,
     CsvLoadOperator,
@@ -18,7 +20,7 @@ from airflow_segmentation.operators import (
     MinMaxPreprocessOperator,
 )
 from airflow_segmentation.report import REPORT_KEY, Report
-from airflow_segmentation.storage import output_uri
+from airflow_segmentation.storage import output_uri, written_whole
 
 DAY = 24 * 3600
 
@@ -141,14 +143,33 @@ def test_no_name_leads_out_of_the_storage_folder(storage, names):
     assert outside.exists()
 
 
-def test_a_link_is_not_followed_out_of_the_storage_folder(storage):
-    outside = storage.parent / "outside" / "task" / "table.parquet"
-    outside.parent.mkdir(parents=True)
-    outside.write_bytes(b"")
-    (storage / "dag").mkdir(parents=True)
-    (storage / "dag" / "now").symlink_to(outside.parent.parent, target_is_directory=True)
+@pytest.mark.parametrize("link", ["dag", "dag/now", "dag/now/task"])
+def test_a_link_is_not_followed_out_of_the_storage_folder(storage, link):
+    outside = storage.parent / "outside"
+    for depth in ("now/task", "task", ""):
+        (outside / depth).mkdir(parents=True, exist_ok=True)
+        (outside / depth / "table.parquet").write_bytes(b"")
+    (storage / link).parent.mkdir(parents=True)
+    (storage / link).symlink_to(outside, target_is_directory=True)
     assert clean_up(older_than=timedelta(microseconds=1)) == 0
-    assert outside.exists()
+    assert len(list(outside.rglob("table.parquet"))) == 3
+
+
+def test_an_object_store_is_cleaned_up_too(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", "memory://bucket/prefix")
+    attach("memory", fs=fsspec.filesystem("memory"))
+    uris = [
+        output_uri(context(**task), name)
+        for name in ("sweep.parquet", "segments.parquet")
+        for task in ({"run_id": "now"}, {"run_id": "other"}, {"dag_id": "other"})
+    ]
+    for uri in uris:
+        with written_whole(uri) as file:
+            file.write(b"rows")
+    assert clean_up(older_than=timedelta(days=1)) == 1
+    assert clean_up(older_than=timedelta(microseconds=1)) == 1
+    left = [uri for uri in uris if fsspec.filesystem("memory").exists(uri)]
+    assert left == [uri for uri in uris if "segments" in uri or "prefix/other" in uri]
 
 
 def test_nothing_to_remove_is_no_error(storage):
