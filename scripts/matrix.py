@@ -120,14 +120,11 @@ def run(cell: Cell) -> Outcome:
     except Unavailable as problem:
         return Outcome(cell, cell.name, str(problem), None)
     command = [str(cell.executable), "-m", "pytest", "-p", "no:cacheprovider", *TESTS, "--ignore", BROWSER]
-    with tempfile.TemporaryDirectory(prefix=f"{cell.name}-") as temporary:
-        env = {**os.environ, "TMPDIR": temporary}
-        tested = subprocess.run(
-            command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
     log = FOLDER / f"{cell.name}.log"
-    log.write_text(tested.stdout)
-    told = tested.stdout.strip().rpartition("\n")[2].strip("= ")
+    with tempfile.TemporaryDirectory(prefix=f"{cell.name}-") as temporary, log.open("w") as output:
+        env = {**os.environ, "TMPDIR": temporary}
+        tested = subprocess.run(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
+    told = log.read_text().strip().rpartition("\n")[2].strip("= ")
     versions = "from importlib.metadata import version as v; import platform as p; "
     versions += "print(f'Airflow {v(\"apache-airflow\")}, Python {p.python_version()}')"
     found = _required([cell.executable, "-c", versions])

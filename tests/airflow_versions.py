@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-try:
-    from airflow.dag_processing.dagbag import DagBag as DagBag
-except ImportError:  # Airflow 3.1
-    from airflow.models.dagbag import DagBag as DagBag  # type: ignore[attr-defined, no-redef]
 
 if TYPE_CHECKING:
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
     from sqlalchemy.orm import Session
+
+
+def dag_bag(folder: Path) -> Any:
+    """Return the Dags of a folder, as Airflow's Dag processor reads them."""
+    try:
+        module = import_module("airflow.dag_processing.dagbag")
+    except ImportError:  # Airflow 3.1
+        module = import_module("airflow.models.dagbag")
+    return module.DagBag(folder)
+
+
+def loaded_plugins() -> tuple[list[Any], dict[str, str]]:
+    """Return the plugins of this process, and the errors of those that could not be loaded."""
+    manager = import_module("airflow.plugins_manager")
+    manager.ensure_plugins_loaded()
+    if hasattr(manager, "_get_plugins"):
+        return manager._get_plugins()
+    return manager.plugins, manager.import_errors  # Airflow 3.1
+
+
+def external_views() -> list[dict[str, Any]]:
+    """Return the tabs of all plugins."""
+    manager = import_module("airflow.plugins_manager")
+    if hasattr(manager, "_get_ui_plugins"):
+        return manager._get_ui_plugins()[0]
+    manager.initialize_ui_plugins()  # Airflow 3.1
+    return manager.external_views
+
+
+def appbuilder_views() -> list[dict[str, Any]]:
+    """Return the Flask-AppBuilder views of all plugins."""
+    manager = import_module("airflow.plugins_manager")
+    if hasattr(manager, "get_flask_plugins"):
+        return manager.get_flask_plugins()[1]
+    manager.initialize_flask_plugins()  # Airflow 3.1
+    return manager.flask_appbuilder_views
+
+
+def load_operator_links() -> None:
+    """Load the operator links of all plugins, as a worker does."""
+    manager = import_module("airflow.plugins_manager")
+    if hasattr(manager, "get_operator_extra_links"):
+        manager.get_operator_extra_links()
+    else:
+        manager.initialize_extra_operators_links_plugins()  # Airflow 3.1
 
 
 def write_dag_models(bundle: str, dag: LazyDeserializedDAG, session: Session) -> None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def in_airflow(script: str, **environment: str) -> Any:
     """Return what a script prints as JSON, in a Python of its own: Airflow reads plugins once per process."""
     result = subprocess.run(
-        [sys.executable, "-c", f"import json\n{script}"],
+        [sys.executable, "-c", f"import json, sys\nsys.path.append({str(ROOT / 'tests')!r})\n{script}"],
         env=os.environ | environment,
         cwd=os.environ["AIRFLOW_HOME"],  # not the checkout, where a build may have left a distribution's name
         capture_output=True,
@@ -36,8 +36,8 @@ def bare(installed: Path, plugins: Path) -> dict[str, str]:
 
 
 LOADED = """
-from airflow import plugins_manager
-plugins, errors = plugins_manager._get_plugins()
+from airflow_versions import loaded_plugins
+plugins, errors = loaded_plugins()
 print(json.dumps([[str(plugin.source) for plugin in plugins if plugin.name == "segmentation"], errors]))
 """
 
@@ -68,6 +68,7 @@ import airflow_segmentation, os
 from airflow.api_fastapi.app import create_app
 from starlette.testclient import TestClient
 with TestClient(create_app(apps="core")) as client:
+    client.get("/auth/token/login")  # as a browser that needs no login comes by its token
     base = "/pluginsv2/segmentation/"
     page = client.get(base).text
     files = {name: page.split(f"/{name}")[0].rpartition(base)[2] for name in ("page.css", "page.js")}
@@ -103,18 +104,17 @@ print(json.dumps([name for name in ("plugin", "links", "report", "storage") if n
 def test_a_process_that_serves_no_page_imports_no_web_framework() -> None:
     script = """
 import sys
-from airflow import plugins_manager
-plugins_manager.ensure_plugins_loaded()
-plugins_manager.get_operator_extra_links()
+from airflow_versions import load_operator_links, loaded_plugins
+loaded_plugins()
+load_operator_links()
 print(json.dumps(sorted({"flask", "flask_appbuilder", "plotly", "pandas", "sklearn"} & sys.modules.keys())))
 """
     assert in_airflow(script) == []
 
 
 TABS = """
-from airflow import plugins_manager
-views, _ = plugins_manager._get_ui_plugins()
-print(json.dumps({view["destination"]: view for view in views}))
+from airflow_versions import external_views
+print(json.dumps({view["destination"]: view for view in external_views()}))
 """
 
 
@@ -142,7 +142,7 @@ def test_below_a_base_path_the_tabs_lead_below_it() -> None:
 
 def test_there_is_no_entry_in_the_menu_of_legacy_views() -> None:
     script = """
-from airflow import plugins_manager
-print(json.dumps(["name" in view for view in plugins_manager.get_flask_plugins()[1]]))
+from airflow_versions import appbuilder_views
+print(json.dumps(["name" in view for view in appbuilder_views()]))
 """
     assert in_airflow(script) == [False]

@@ -11,9 +11,9 @@ DAGS = Path(__file__).resolve().parents[2] / "dags"
 
 @pytest.fixture(scope="module")
 def dag(metadata_database):
-    from airflow_versions import DagBag
+    from airflow_versions import dag_bag
 
-    bag = DagBag(DAGS)
+    bag = dag_bag(DAGS)
     assert bag.import_errors == {}
     return bag.dags["customer_segmentation"]
 
