@@ -35,9 +35,9 @@ class Service:
 
 
 def read_services(path: Path, variables: Mapping[str, str]) -> dict[str, Service]:
-    """Return the services of a compose file that belong to no profile."""
+    """Return the services of a compose file, those of every profile too."""
     found = _filled(yaml.safe_load(path.read_text()), variables)["services"]
-    return {name: _service(name, service) for name, service in found.items() if "profiles" not in service}
+    return {name: _service(name, service) for name, service in found.items()}
 
 
 def _service(name: str, service: Mapping[str, Any]) -> Service:

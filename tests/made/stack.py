@@ -38,6 +38,7 @@ IMAGE = ("dags", "plugins")
 # What makes it small and quick, or safe to run beside other tests; all else is docker-compose.yaml's.
 SETTINGS = {
     "AIRFLOW__API__HOST": HOST,
+    "AIRFLOW__CELERY__FLOWER_HOST": HOST,
     "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
@@ -85,7 +86,7 @@ class Stack(Airflow):
         self.containers: dict[str, Container] = {}
         self.services: dict[str, Service] = {}
         self.has_volumes = True
-        self._ports = {name: free_port() for name in (POSTGRES, REDIS, "health")}
+        self._ports = {name: free_port() for name in (POSTGRES, REDIS, "health", "flower")}
 
     def start(self) -> None:
         """Make a fresh checkout; :meth:`up` starts the services."""
@@ -238,6 +239,7 @@ class Stack(Airflow):
             "redis-cli": f"redis-cli -p {self._ports[REDIS]}",
             "airflow-apiserver:8080": f"{HOST}:{self.port}",
             "localhost:8080": f"{HOST}:{self.port}",
+            "localhost:5555": f"{HOST}:{self._ports['flower']}",
             "localhost:8974": f"{HOST}:{self._ports['health']}",
         }
         for there, here in places.items():
@@ -274,6 +276,7 @@ class Stack(Airflow):
         environment |= {
             "AIRFLOW_HOME": str(folder / "airflow"),
             "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__CELERY__FLOWER_PORT": str(self._ports["flower"]),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(self._ports["health"]),

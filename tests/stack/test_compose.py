@@ -1,4 +1,4 @@
-"""`docker compose up` with no `.env`: start, log in, run the Dag on two workers, look at the elbow."""
+"""`docker compose --profile flower up` with no `.env`: start, log in, run the Dag, look at the elbow."""
 
 from __future__ import annotations
 

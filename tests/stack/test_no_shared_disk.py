@@ -159,8 +159,7 @@ def test_a_worker_killed_in_the_middle_of_a_sweep_loses_nothing(up: Stack, s3: A
     assert "An earlier try was interrupted; going on from where it was" in str(of_sweep(lost, "logs/2"))
     assert [key for key in contents(s3) if key.endswith(".state")] == []
     for index, (k_min, k_max) in enumerate(RANGES):
-        undisturbed = sweep_table(
-            ParquetRows(io.BytesIO(many_customers()), FEATURES, 1), k_min=k_min, k_max=k_max
-        )
+        rows = ParquetRows(io.BytesIO(many_customers()), FEATURES, 1)
+        undisturbed = sweep_table(rows, k_min=k_min, k_max=k_max, random_state=42, n_jobs=1)
         found = read_sweep(of_sweep(index, "xcomEntries/return_value")["value"])
         assert found.inertias == pytest.approx(undisturbed.inertias.tolist(), rel=1e-9)
