@@ -134,7 +134,7 @@ def test_sweeps_of_something_else_are_an_error_that_says_of_what(change, message
 
 
 def test_resamples_are_joined_since_the_first_of_each_sweep_is_of_the_same_rows():
-    joined, whole = join_sweeps([swept(1, 5), swept(6, 12)]), swept(1, 12)
+    joined, whole = join_sweeps([swept(1, 7), swept(6, 12)]), swept(1, 12)
 
     assert (len(joined.resamples), joined.resample_rows) == (3, 300)
     for (k_values, inertias), (same, expected) in zip(joined.resamples, whole.resamples, strict=True):
