@@ -2,4 +2,4 @@
 FROM apache/airflow:3.3.2
 COPY constraints.txt /tmp/constraints.txt
 RUN pip install --no-cache-dir --constraint /tmp/constraints.txt \
-    kneed pandas plotly pyarrow scikit-learn threadpoolctl
+    kneed pandas plotly pyarrow scikit-learn skops threadpoolctl

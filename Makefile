@@ -43,7 +43,7 @@ constraints:  ## Pin the newest versions that setup.cfg allows, for every Python
 	@printf '%s\n' $(INTEL_MAC) | PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip compile pyproject.toml \
 		--all-extras --upgrade --quiet --constraint /dev/stdin --universal --python-version 3.10 --no-emit-index-url --no-emit-find-links --no-annotate \
 		--custom-compile-command "make constraints" --output-file constraints.txt
-	@rm -rf plugins/*.egg-info
+	@rm -rf *.egg-info
 
 clean:  ## Remove everything that these commands made
 	rm -rf .venv .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist plugins/*.egg-info

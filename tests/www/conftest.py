@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_app
 from airflow.configuration import conf
+from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow_segmentation.report import REPORT_KEY, SUMMARY_KEY
 from made.metadata import add_dag, add_run, push, push_progress, push_report
 from made.reports import hostile, make_progress, make_report
+from sqlalchemy import delete
 from starlette.testclient import TestClient
 
 BASE = "/pluginsv2/segmentation"
@@ -46,6 +48,7 @@ def filled(metadata_database: None) -> None:
     swept = {**done, ("choose", -1): "failed", ("assign", -1): "upstream_failed"}
     sweeping = {**done, ("sweep", -1): "running", ("choose", -1): None, ("assign", -1): None}
     with create_session(scoped=False) as session:
+        session.execute(delete(XComModel))  # reports of other tests' runs, which would fill the first page
         for dag_id in ("open", "secret", "empty", HOSTILE):
             add_dag(session, dag_id)
         for number in range(4):
