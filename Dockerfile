@@ -8,7 +8,7 @@ RUN pip install --no-cache-dir --constraint "${HOME}/constraints.txt" \
 # Our constraints for what the plugin adds. Naming Airflow's version keeps pip from changing it.
 COPY constraints.txt /tmp/constraints.txt
 RUN pip install --no-cache-dir --constraint /tmp/constraints.txt \
-    "apache-airflow==${AIRFLOW_VERSION}" kneed pandas plotly pyarrow scikit-learn threadpoolctl
+    "apache-airflow==${AIRFLOW_VERSION}" kneed pandas plotly pyarrow scikit-learn skops threadpoolctl
 
 # Group 0 may write: the user id of the processes is chosen when they start, their group is always 0.
 COPY --chown=airflow:0 plugins /opt/airflow/plugins

@@ -26,7 +26,11 @@ PERMISSIVE = {
 UNCHANGED = {"Artistic-1.0-Perl", "MPL-2.0"}
 """Licences that bind those who change a package: it may be used as it is, which is how it is used here."""
 
-UNTOLD = {"kneed": "BSD-3-Clause", "text-unidecode": "Artistic-1.0-Perl OR GPL-2.0-or-later"}
+UNTOLD = {
+    "kneed": "BSD-3-Clause",
+    "skops": "MIT",
+    "text-unidecode": "Artistic-1.0-Perl OR GPL-2.0-or-later",
+}
 """Licences that stand in the licence file of a package, and not plainly in its metadata."""
 SPDX = {
     "apache 2": "Apache-2.0",
