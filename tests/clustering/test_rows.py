@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 def small_parts(monkeypatch):
     """Rows are sampled and come in parts already where there are hundreds."""
     monkeypatch.setattr(sweep, "SAMPLE", 1000)
-    monkeypatch.setattr(rows, "BATCH", 512)
+    monkeypatch.setattr(rows, "BATCH", 1024)
 
 
 @pytest.fixture

@@ -23,14 +23,17 @@ CACHED = 2**16
 """Distances of as many chains as are taken at once: so many stay in a core's cache."""
 
 
-def starts(points: Points, k_max: int, chains: int, seed: int) -> list[Floats]:
+def starts(points: Points, k_max: int, chains: int, seed: int) -> tuple[list[Floats], float]:
     """Return each chain's starting centres for each k from 1 to `k_max`, in the points' centred coordinates.
 
-    For each k they have the shape (n_chains, k, n_features), the best on the cells first.
+    For each k they have the shape (n_chains, k, n_features), the best on the cells first. How far that can be
+    trusted tells what is returned with them: the share of the last SSE that lies within the cells.
     """
     means, weights, _ = rough_cells(points, k_max)
     found = walk(Cells(means, np.broadcast_to(weights, (chains, len(weights)))), k_max, seed)
-    return [centers[costs.argsort(kind="stable")] for centers, costs in found]
+    within = max(points.total - float(weights @ np.einsum("ij,ij->i", means, means)), 0.0)
+    hidden = within / max(within + float(found[-1][1].min()), np.finfo(float).tiny)
+    return [centers[costs.argsort(kind="stable")] for centers, costs in found], hidden
 
 
 def rough_cells(points: Points, k_max: int) -> tuple[Floats, Floats, Ints]:
@@ -100,8 +103,10 @@ def _lloyd_together(rough: Cells, centers: Floats, weights: Floats) -> tuple[Flo
         costs[active] = cost
         if not falling.any():
             break
-        distances, nearest, active = distances[falling], nearest[falling], active[falling]
-        sums = ((distances == nearest[:, None]) * weights[active, None]) @ rough.augmented
+        if not falling.all():
+            distances, nearest, active = distances[falling], nearest[falling], active[falling]
+        own = np.multiply(distances == nearest[:, None], weights[active, None], out=distances)
+        sums = own @ rough.augmented
         inside = sums[..., -1:]
         means = sums[..., :-1] / np.where(inside > 0, inside, 1.0)
         centers[active] = np.where(inside > 0, means, centers[active])

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_segmentation.clustering.points import Floats, measure
+from airflow_segmentation.clustering.points import Floats, blocks, measure
 
-BATCH = 2**18
-"""Rows that are read, or measured, at a time."""
+BATCH = 2**22
+"""Values that are read, or measured, at a time: so many that threads seldom wait for one another."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ class ArrayRows:
         self._rows: Floats = np.asarray(rows, np.float64)
         self._weights: Floats | None = None if weights is None else np.asarray(weights, np.float64)
         self.count = len(self._rows)
-        self.parts = -(-self.count // BATCH)
+        self._batch = max(1, BATCH // self._rows.shape[1])
+        self.parts = -(-self.count // self._batch)
         self.weighted = weights is not None
 
     def sample(self, size: int, seed: int) -> Sample:
@@ -81,8 +82,7 @@ class ArrayRows:
             yield measure(rows, weights, centers)
 
     def _batches(self) -> Iterator[tuple[Floats, Floats | None]]:
-        for start in range(0, self.count, BATCH):
-            batch = slice(start, start + BATCH)
+        for batch in blocks(self.count, self._batch):
             yield self._rows[batch], None if self._weights is None else self._weights[batch]
 
 
@@ -107,7 +107,8 @@ class ParquetRows:
         self._columns = list(columns)
         self._n_jobs = n_jobs
         self.count: int = self._file.metadata.num_rows
-        self.parts = -(-self.count // BATCH)
+        self._batch = max(1, BATCH // len(self._columns))
+        self.parts = -(-self.count // self._batch)
 
     def sample(self, size: int, seed: int) -> Sample:
         """Draw about `size` rows."""
@@ -137,7 +138,7 @@ class ParquetRows:
                 yield ahead.popleft().result()
 
     def _batches(self) -> Iterator[tuple[Floats, None]]:
-        for batch in self._file.iter_batches(BATCH, columns=self._columns):
+        for batch in self._file.iter_batches(self._batch, columns=self._columns):
             # Columns come in the order of the file.
             rows = np.column_stack([as_floats(batch.column(name)) for name in self._columns])
             if not np.isfinite(rows).all():

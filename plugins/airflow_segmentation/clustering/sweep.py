@@ -19,11 +19,15 @@ from airflow_segmentation.clustering.rows import ArrayRows, Rows
 
 SAMPLE = 2**16
 """Rows that centres are fitted on where there are more."""
-SAMPLE_TOL = 1e-5
+SAMPLE_TOL = 1e-4
 """Ends Lloyd's iterations over a sample: more of them would fit the sample, not the rows."""
+HIDDEN = 0.3
+"""Where cells hide more of the SSE of a sample, as they do with many features, chains race on its points."""
 RACED = 2**14
-"""Points on which all chains' starting centres run against each other, where a sample is fitted."""
+"""Points on which all chains' starting centres run against each other."""
 RACED_TOL = 1e-4
+FINE_TOL = 1e-5
+"""Ends Lloyd's iterations after a race: with many features they go on for long, and each gains little."""
 RACED_ITER = 50
 
 
@@ -135,8 +139,6 @@ def sweep_table(
         k_values = sorted({1, *range(k_min, k_max + 1)})
         fits = _restored(state, k_values) if state is not None else []
         sampled = table.count > SAMPLE
-        if sampled:
-            tol = max(tol, SAMPLE_TOL)
         total = len(k_values) + (table.parts if sampled else 0)
 
         def report(measured: int = 0) -> None:
@@ -144,8 +146,10 @@ def sweep_table(
                 on_step(_progress(fits, k_min, done=len(fits) + measured, total=total))
 
         if len(fits) < len(k_values):
-            begin = starts(points, k_max, n_init, random_state)
-            few = points.thinned(max(RACED, 16 * k_max)) if sampled else None
+            begin, hidden = starts(points, k_max, n_init, random_state)
+            few = points.thinned(max(RACED, 16 * k_max)) if sampled and hidden > HIDDEN else None
+            if sampled:
+                tol = max(tol, SAMPLE_TOL if few is None else FINE_TOL)
             with parallel_map(n_jobs) as mapped:
                 remaining = k_values[len(fits) :]
                 for fit in mapped(lambda k: _fitted(points, begin, k, tol, max_iter, few), remaining):
