@@ -14,8 +14,7 @@ PORT ?= 8080
 unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## List these commands
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="	" read -r name what; do \
-		printf 'make %-12s %s\n' "$$name" "$$what"; done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 demo:  ## Start Airflow, run the Dag, print the link to its chart (ONCE=1: stop after the run; PORT=8080)
 	$(ENVIRONMENT)
@@ -50,7 +49,7 @@ licences:  ## List the licences of the runtime dependencies; fails if one does n
 	$(ENVIRONMENT) test
 	@.venv/bin/python scripts/licences.py
 
-bench:  ## Run the benchmarks and print their table
+bench:  ## Compare the sweep with its peers and print the table
 	$(ENVIRONMENT) bench
 	@.venv/bin/python benchmarks/sweep.py
 
@@ -68,5 +67,5 @@ constraints:  ## Pin the newest versions that setup.cfg allows, for every Python
 		--custom-compile-command "make constraints" --output-file constraints.txt
 	@rm -rf *.egg-info
 
-clean:  ## Remove everything that these commands made
+clean:  ## Remove everything that these commands made, but for the models
 	rm -rf .venv .demo .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -5,6 +5,7 @@ The curve grows on the run's Segmentation tab from all parts at once.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG
@@ -28,6 +29,7 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=1,  # each run replaces model/mapped.sav
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},  # a part that is killed goes on
     tags=["segmentation"],
 ):
     load = CsvLoadOperator(task_id="load", path=f"{PROJECT}/data/file.csv", id_column="CUST_ID")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 from airflow_segmentation.report import (
@@ -83,6 +84,13 @@ def test_a_field_that_this_version_does_not_know_is_passed_over():
     assert Report.from_json({**FULL.to_json(), "added_later": 1}) == FULL
 
 
+def changed_point(**changes: Any) -> dict[str, Any]:
+    """Return a report in which the point of the chosen k has changed, and k with it."""
+    value = FULL.to_json()
+    curve = [{**point, **changes} if point["k"] == FULL.k else point for point in value["curve"]]
+    return {**value, "curve": curve, "k": changes.get("k", FULL.k), "profiles": []}
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -98,7 +106,13 @@ def test_a_field_that_this_version_does_not_know_is_passed_over():
         ({**FULL.to_json(), "k": 7}, "k=7 is not on its curve"),
         ({**FULL.to_json(), "curve": 3}, r"report\.curve should be a JSON array, not 3"),
         ({**FULL.to_json(), "curve": [1]}, r"report\.curve should be a JSON object, not 1"),
-        ({**FULL.to_json(), "fit": "guess"}, r"report\.fit should be one of full, cells, sample, not"),
+        ({**FULL.to_json(), "fit": "guess"}, r"report\.fit should be one of full, sample, not"),
+        ({**FULL.to_json(), "features": []}, r"report\.features should not be empty"),
+        ({**FULL.to_json(), "sample": [[1.0] * 99]}, r"report\.sample should hold \d values, not 99"),
+        (changed_point(sizes=[1]), r"report\.curve\.sizes at k=\d should hold \d values, not 1"),
+        (changed_point(sizes=[0] * FULL.k), r"report\.curve\.sizes at k=\d should hold a row"),
+        (changed_point(centers=[[1.0]] * FULL.k), r"report\.curve\.centers at k=\d should hold"),
+        (changed_point(k=10**9), "k should be 1 to 10000, not 1000000000"),
         ({"schema_version": 1}, "report lacks curve, decided_by"),
     ],
 )
@@ -133,3 +147,11 @@ def test_a_report_stays_small_and_keeps_the_chosen_centres(k_max, features, k, s
     assert read.chosen.centers == large.chosen.centers
     assert (read == large) != bool(read.left_out)
     assert [point.k for point in read.curve] == [point.k for point in large.curve]
+
+
+@pytest.mark.parametrize("kind", [Summary, Progress])
+def test_a_curve_of_anything_but_pairs_is_no_curve(kind):
+    good = FULL.summary() if kind is Summary else Progress(done=1, total=2, curve=((1.0, 2.0),))
+
+    with pytest.raises(ReportError, match="curve should hold 2 values, not 1"):
+        kind.from_json({**good.to_json(), "curve": [[1]]})

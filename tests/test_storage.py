@@ -7,7 +7,6 @@ import posixpath
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote, unquote
@@ -16,16 +15,9 @@ import fsspec
 import pytest
 from airflow.sdk.io import attach
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.storage import (
-    SCRATCH,
-    open_for_reading,
-    output_uri,
-    remove,
-    safe_segment,
-    scratch_folder,
-    without_secrets,
-    written_whole,
-)
+from airflow_segmentation.outputs import output_uri
+from airflow_segmentation.scratch import scratch_folder
+from airflow_segmentation.storage import open_for_reading, remove, without_secrets, written_whole
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -33,47 +25,6 @@ from hypothesis import strategies as st
 def context(**changes):
     names = {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": -1} | changes
     return {"ti": SimpleNamespace(**names)}
-
-
-@given(st.text(min_size=1, max_size=300))
-def test_a_name_becomes_one_plain_path_segment(name):
-    segment = safe_segment(name)
-    assert segment not in (".", "..")
-    assert all(letter.isascii() and (letter.isalnum() or letter in "_.-") for letter in segment)
-    assert len(segment) <= 100
-
-
-@given(st.lists(st.text(min_size=1, max_size=300), unique_by=str.casefold, min_size=2, max_size=2))
-def test_different_names_become_different_segments(names):
-    one, other = map(safe_segment, names)
-    assert one.casefold() != other.casefold()
-
-
-def test_names_that_differ_in_case_only_differ_where_files_do_not():
-    assert safe_segment("Sales").casefold() != safe_segment("sales").casefold()
-
-
-def test_each_task_instance_has_a_file_of_its_own():
-    contexts = [
-        context(),
-        context(run_id="run2"),
-        context(task_id="task2"),
-        context(map_index=0),
-        context(map_index=1),
-        context(dag_id="../dag"),
-    ]
-    assert len({output_uri(item, "t.parquet") for item in contexts}) == len(contexts)
-
-
-def test_outputs_lie_under_the_configured_path(monkeypatch):
-    monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", "s3://aws@bucket/segments/")
-    assert output_uri(context(), "t.parquet") == "s3://aws@bucket/segments/dag/run/task/t.parquet"
-
-
-def test_outputs_lie_under_airflow_home_by_default(monkeypatch):
-    monkeypatch.delenv("AIRFLOW__SEGMENTATION__STORAGE_PATH")
-    monkeypatch.setenv("AIRFLOW_HOME", "/somewhere")
-    assert output_uri(context(), "t.parquet") == "/somewhere/segmentation/dag/run/task/t.parquet"
 
 
 @pytest.mark.parametrize(
@@ -139,28 +90,6 @@ def test_to_remove_a_file_removes_what_a_killed_try_left_of_it(tmp_path):
     (tmp_path / "sweep.parquet").write_bytes(b"stays")
     remove(str(tmp_path / "sweep.parquet.state"))
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.parquet"]
-
-
-def test_a_scratch_folder_goes_with_its_process_or_with_the_next(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    code = (
-        "import os, sys; from airflow_segmentation.storage import scratch_folder\n"
-        "with scratch_folder() as folder:\n"
-        "    open(folder + '/rows', 'w').write('x'); os.kill(os.getpid(), 9)"
-    )
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], env=env, check=False)
-    left = list(tmp_path.iterdir())
-    assert len(left) == 1
-    others = tmp_path / "segmentation-of-others"
-    others.mkdir()
-    (tmp_path / f"{SCRATCH}12345678").symlink_to(others, target_is_directory=True)
-    with scratch_folder() as first, scratch_folder() as second:
-        assert not left[0].exists()
-        assert others.exists()
-        assert Path(first).is_dir()
-        assert Path(second).is_dir()
-    assert {path.name for path in tmp_path.iterdir()} == {others.name, f"{SCRATCH}12345678"}
 
 
 def test_any_store_that_fsspec_knows_will_do():

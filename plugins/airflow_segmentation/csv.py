@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_segmentation.errors import InputError, missing_column
-from airflow_segmentation.storage import open_for_reading, scratch_folder, without_secrets
+from airflow_segmentation.scratch import scratch_folder
+from airflow_segmentation.storage import open_for_reading, without_secrets
 from airflow_segmentation.tables import Table, is_bare, table_written
 
 if TYPE_CHECKING:

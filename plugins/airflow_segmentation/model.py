@@ -1,9 +1,10 @@
 """The saved model: one scikit-learn Pipeline that takes customers in original units.
 
 It is saved in the format of skops where its name ends in `.skops`, else as a pickle. A pickle can run any
-code when it is loaded. So nothing is run here: of scikit-learn's objects only the attributes are read, into
+code when it is loaded. So nothing is run here: of a pickle's objects only the attributes are read, into
 :class:`Model`, and a file that asks for anything but them and numpy's arrays is refused. That spares the task
-that assigns segments the import of scikit-learn, too.
+that assigns segments the import of scikit-learn, too. A `.skops` file is built by skops, of the types that it
+trusts and no others.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class _Reader(pickle.Unpickler):
             return _Attributes
         if (module, name) in _ARRAYS:
             return super().find_class(module, name)
-        raise InputError(f"it asks for {module}.{name}")
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
 def build_model(
@@ -148,7 +149,7 @@ def build_model(
 def save_model(model: Pipeline, uri: str, conn_id: str | None = None, writer: str = "") -> str:
     """Save the model at a URI, replacing what was there once the new one is complete.
 
-    :param writer: the task instance that saves it, see :func:`~airflow_segmentation.storage.writer_of`.
+    :param writer: the task instance that saves it, see :func:`~airflow_segmentation.outputs.writer_of`.
 
     :returns: the file's SHA-256 digest, in hexadecimal.
     """
@@ -180,6 +181,8 @@ def load_model(uri: str, conn_id: str | None = None, digest: str | None = None) 
         return _model(
             _loaded_by_skops(content, uri) if _is_skops(uri) else _Reader(io.BytesIO(content)).load()
         )
+    except InputError:
+        raise
     except Exception as error:
         why = " ".join(str(error).split())
         raise InputError(

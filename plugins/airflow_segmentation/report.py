@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import UnionType
@@ -35,8 +35,10 @@ Method = Literal["kneedle", "silhouette", "calinski_harabasz", "davies_bouldin",
 METHODS: tuple[Method, ...] = get_args(Method)
 """Every method that can choose k, in the order in which a person should meet them."""
 
-Fit = Literal["full", "cells", "sample"]
-"""What the sweep was fitted on: every row, the weighted means of grid cells, or a uniform sample of rows."""
+Fit = Literal["full", "sample"]
+"""What the sweep was fitted on: every row, or a weighted sample of rows."""
+MAX_K = 10_000
+"""More segments than a page could ever show: a record that names more is damaged."""
 
 
 class ReportError(ValueError):
@@ -103,6 +105,8 @@ class Stability:
     rows: int
     """Rows in each resample."""
     counts: tuple[Times, ...]
+    method: str = "kneedle"
+    """What chose k on each resample's curve: resamples have no scores."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +140,11 @@ class Report:
     dropped: tuple[Dropped, ...] = ()
     fit: Fit = "full"
     fit_rows: int | None = None
-    """Rows, or cells, that the sweep was fitted on. SSE and sizes are always over all rows."""
+    """Rows that the sweep was fitted on. SSE and sizes are always over all rows."""
     choices: tuple[Choice, ...] = ()
     """What every method would choose."""
     half_range: Choice | None = None
-    """What `decided_by` would choose with k_max cut to half; its k is None where it would find none."""
+    """What `method` would choose with k_max cut to half; its k is None where it would find none."""
     half_k_max: int | None = None
     stability: Stability | None = None
     profiles: tuple[Profile, ...] = ()
@@ -192,6 +196,7 @@ class Report:
         report = _read(cls, value)
         if not any(point.k == report.k for point in report.curve):
             raise ReportError(f"The report's k={report.k} is not on its curve")
+        _require_consistent(report)
         return report
 
     def summary(self) -> Summary:
@@ -242,7 +247,9 @@ class Summary:
 
         :raises ReportError: if it is none, or one of a newer version.
         """
-        return _read(cls, value)
+        summary = _read(cls, value)
+        _require_pairs(summary.curve, "summary.curve")
+        return summary
 
 
 @dataclass(frozen=True)
@@ -268,7 +275,41 @@ class Progress:
 
         :raises ReportError: if it is none, or one of a newer version.
         """
-        return _read(cls, value)
+        progress = _read(cls, value)
+        _require_pairs(progress.curve, "progress.curve")
+        return progress
+
+
+def _require_consistent(report: Report) -> None:
+    """Raise an error unless a report's parts fit together, so that a page need not look again."""
+    width = len(report.features)
+    if not width:
+        raise ReportError("report.features should not be empty")
+    for point in report.curve:
+        if not 1 <= point.k <= MAX_K:
+            raise ReportError(f"report.curve.k should be 1 to {MAX_K}, not {point.k!r:.60}")
+        for name, parts in (("sizes", point.sizes), ("centers", point.centers)):
+            if parts is not None:
+                _require_length(parts, point.k, f"report.curve.{name} at k={point.k}")
+        if point.sizes is not None and sum(point.sizes) < 1:
+            raise ReportError(f"report.curve.sizes at k={point.k} should hold a row")
+        for center in point.centers or ():
+            _require_length(center, width, f"report.curve.centers at k={point.k}")
+    for row in report.sample:
+        _require_length(row, width, "report.sample")
+    for profile in report.profiles:
+        for values in (profile.mean, profile.q25, profile.q50, profile.q75):
+            _require_length(values, report.k, "report.profiles")
+
+
+def _require_pairs(curve: tuple[tuple[float, ...], ...], where: str) -> None:
+    for pair in curve:
+        _require_length(pair, 2, where)
+
+
+def _require_length(values: Sequence[Any], length: int, where: str) -> None:
+    if len(values) != length:
+        raise ReportError(f"{where} should hold {length} values, not {len(values)}")
 
 
 def _to_json(record: Any) -> dict[str, Any]:

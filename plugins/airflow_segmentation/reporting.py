@@ -54,8 +54,7 @@ class Chooser:
         if self.given is not None:
             sweep.index(self.given)
             return self.given, "given"
-        k, decided_by = self._by(self.method, sweep)
-        return k, decided_by
+        return self._by(self.method, sweep)
 
     def choices(self, sweep: Sweep) -> tuple[Choice, ...]:
         """Return what every method would choose whose score the sweep holds."""
@@ -79,7 +78,8 @@ class Chooser:
 
         method = self.method if self.method == "chord" else "kneedle"
         counts = count_choices(sweep.resamples, method=method, sensitivity=self.sensitivity)
-        return Stability(len(sweep.resamples), sweep.resample_rows, tuple(Times(*pair) for pair in counts))
+        times = tuple(Times(*pair) for pair in counts)
+        return Stability(len(sweep.resamples), sweep.resample_rows, times, method)
 
     def _by(self, method: str, sweep: Sweep) -> tuple[int, str]:
         from airflow_segmentation.clustering import choose_k
@@ -223,8 +223,8 @@ def _warnings(
         )
     if stability is not None and 2 * stability.counts[0].times < stability.resamples:
         warnings.append(
-            f"No k was chosen by half of the {stability.resamples} resamples, so take k as a range rather "
-            "than a number"
+            f"On no half of the {stability.resamples} resamples {stability.method} chose the same k, so take "
+            "k as a range rather than a number"
         )
     warnings.extend(
         f"Feature {name} has one value only, and cannot tell customers apart"

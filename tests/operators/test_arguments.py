@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.operators.arguments import as_int, as_names, as_optional_int, as_uris
+from airflow_segmentation.operators.arguments import as_connection, as_int, as_names, as_optional_int, as_uris
 
 
 @pytest.mark.parametrize("value", [7, "7", 7.0, " 7 "])
@@ -95,3 +95,14 @@ def test_one_uri_is_taken_as_it_is_written(value):
 def test_what_are_no_uris_says_why(value, message):
     with pytest.raises(InputError, match=message):
         as_uris("sweep", value)
+
+
+@pytest.mark.parametrize("value", [None, "", "None", "null"])
+def test_a_template_that_left_nothing_names_no_connection(value):
+    assert as_connection(value) is None
+
+
+def test_a_connection_is_one_id():
+    assert as_connection("aws") == "aws"
+    with pytest.raises(InputError, match="conn_id=7 should be the id of one connection"):
+        as_connection(7)

@@ -19,8 +19,9 @@ from airflow_segmentation.operators import (
     KMeansSweepOperator,
     MinMaxPreprocessOperator,
 )
+from airflow_segmentation.outputs import output_uri
 from airflow_segmentation.report import REPORT_KEY, Report
-from airflow_segmentation.storage import output_uri, written_whole
+from airflow_segmentation.storage import written_whole
 
 DAY = 24 * 3600
 

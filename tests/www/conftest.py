@@ -109,6 +109,7 @@ UNREADABLE: dict[str, Any] = {
     "list": [1, 2, 3],
     "text": "not a report",
     "off-the-curve": {**make_report().to_json(), "k": 999},
+    "ragged": {**make_report().to_json(), "sample": [[1.0]]},
 }
 """What may lie where a report should, by run id."""
 

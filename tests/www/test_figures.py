@@ -163,10 +163,10 @@ def test_no_two_of_the_first_49_segments_look_alike(one: int, other: int) -> Non
 def test_hostile_names_are_text_to_plotly() -> None:
     worst = '<b>bold</b><a href="javascript:alert(1)">x</a>%{x}'
     for figure in all_of(hostile(worst), 8):
+        assert not any("bold" in trace.get("hovertemplate", "") for trace in figure["data"])
         for text in re.findall(r'"([^"]*bold[^"]*)"', json.dumps(figure)):
             assert "<b>bold" not in text
             assert "<a href" not in html.unescape(text) or "&lt;a href" in text
-            assert "hovertemplate" not in text
 
 
 def test_long_names_are_cut_where_an_axis_has_no_room() -> None:

@@ -133,6 +133,18 @@ def test_every_chart_has_a_summary_and_a_table(url: str, page: Page, state: str)
         expect(chart.locator("table tbody tr").first).to_be_visible()
 
 
+def test_every_click_on_the_curve_moves_the_view(url: str, page: Page) -> None:
+    shown(page, url + STATES["report"])
+    points = page.locator("#elbow .scatterlayer .trace").first.locator(".point")
+
+    for k in (3, 5, 4):  # the chart around the plot is another after each
+        points.nth(k - 1).click(force=True)
+        clicked = page.evaluate("performance.now()")
+        expect(page.locator("#elbow")).to_have_attribute("data-k", str(k))
+        # Plotly takes a click that follows within 300 ms for a double click.
+        page.wait_for_function("since => performance.now() - since > 300", arg=clicked)
+
+
 def test_the_view_follows_the_arrow_keys_without_a_reload(url: str, page: Page) -> None:
     shown(page, url + STATES["report"])
     page.evaluate("window.same = true")

@@ -14,7 +14,7 @@ from airflow_segmentation.clustering.points import Floats, Ints, Points, _produc
 
 CELLS_PER_SEGMENT = 16
 LEAST_CELLS = 800
-POINTS_PER_CELL = 40
+POINTS_PER_CELL = 80
 CANDIDATES = 16
 """Points drawn for each new centre. More gain little; fewer make the chains differ, and higher k worse."""
 TOL = 1e-3

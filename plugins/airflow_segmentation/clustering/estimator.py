@@ -15,7 +15,7 @@ from airflow_segmentation.clustering.sweep import sweep_rows
 
 
 class KMeansSweep(BaseEstimator):
-    """K-means for every k of a range, each k starting from its neighbour's centres.
+    """K-means for every k of a range, each from the starting centres that chains over cells find.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ class Sweep:
     spreads: list[NDArray[np.float64]]
     """One array of shape (k,) for each k: mean distance of a segment's rows to its centre."""
     n_iter: NDArray[np.int_]
-    """Lloyd's iterations that led from the neighbouring k's centres to these."""
+    """Lloyd's iterations that led from the starting centres to these."""
     fit_seconds: NDArray[np.float64]
     total_inertia: float
     """SSE at k = 1, also where the range begins above."""
@@ -166,7 +166,7 @@ def sweep_table(
                 # The sample ranks these k otherwise. The neighbour's centres and more never cost more.
                 for i in rising:
                     centers[i] = _extended(points, centers[i - 1] - points.mean, k_values[i]) + points.mean
-                segments = _measured(table, centers, report)
+                segments = _measured(table, centers, lambda _: None)
     return _finished(fits, segments, k_min, table.count, len(sample.rows), whole=not table.weighted)
 
 

@@ -44,6 +44,18 @@ def as_name(name: str, value: Any) -> str | None:
     return value
 
 
+def as_connection(value: Any) -> str | None:
+    """Return the id of a connection, or None where a template left nothing.
+
+    :raises InputError: if the value is neither.
+    """
+    if value in _NOTHING:
+        return None
+    if not isinstance(value, str):
+        raise InputError(f"conn_id={value!r} should be the id of one connection")
+    return value
+
+
 def as_digest(name: str, value: Any) -> str | None:
     """Return a SHA-256 digest argument in hexadecimal, or None where a template left nothing.
 

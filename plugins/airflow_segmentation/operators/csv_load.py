@@ -7,8 +7,8 @@ from airflow.sdk import BaseOperator
 
 from airflow_segmentation.csv import Csv, csv_to_table
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.operators.arguments import as_name, as_names, as_uri
-from airflow_segmentation.storage import output_uri
+from airflow_segmentation.operators.arguments import as_connection, as_name, as_names, as_uri
+from airflow_segmentation.outputs import output_uri
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -62,7 +62,7 @@ class CsvLoadOperator(BaseOperator):
             )
         csv = Csv(
             uri=as_uri("path", self.path),
-            conn_id=self.conn_id,
+            conn_id=as_connection(self.conn_id),
             columns=as_names("columns", self.columns),
             id_column=as_name("id_column", self.id_column),
             options=options,

@@ -11,10 +11,11 @@ from airflow_segmentation.csv import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.links import ElbowLink
 from airflow_segmentation.model import build_model, save_model
-from airflow_segmentation.operators.arguments import as_optional_int, as_uri, as_uris
+from airflow_segmentation.operators.arguments import as_connection, as_optional_int, as_uri, as_uris
+from airflow_segmentation.outputs import output_uri, writer_of
 from airflow_segmentation.report import METHODS, REPORT_KEY, SUMMARY_KEY, Method
 from airflow_segmentation.reporting import Chooser, build_report
-from airflow_segmentation.storage import output_uri, writer_of
+from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.sweep_join import join_sweeps
 from airflow_segmentation.sweep_table import Sweep, read_sweep, write_sweep
 
@@ -79,13 +80,14 @@ class ElbowOperator(BaseOperator):
 
         :raises InputError: if there is no such sweep, several cannot be joined, or k is not in the range.
         """
+        conn_id = as_connection(self.conn_id)
         uris, model_path = as_uris("sweep", self.sweep), as_uri("model_path", self.model_path)
-        sweep = join_sweeps([read_sweep(uri, self.conn_id) for uri in uris])
+        sweep = join_sweeps([read_sweep(uri, conn_id) for uri in uris])
         chooser = Chooser(self.method, self.sensitivity, as_optional_int("k", self.k, minimum=1))
         k, decided_by = chooser.choose(sweep)
         index = sweep.index(k)
         sweep_uri = uris[0] if len(uris) == 1 else output_uri(context, "sweep.parquet")
-        with self._swept(sweep) as table:
+        with self._swept(sweep, conn_id) as (table, lacking):
             report = build_report(
                 sweep,
                 chooser,
@@ -105,8 +107,8 @@ class ElbowOperator(BaseOperator):
                 *(len(uris), report.k_min, report.k_max, report.sweep_uri),
             )
             write_sweep(sweep, sweep_uri)
-        digest = save_model(model, model_path, self.conn_id, writer_of(context))
-        report = dataclasses.replace(report, model_digest=digest)
+        digest = save_model(model, model_path, conn_id, writer_of(context))
+        report = dataclasses.replace(report, model_digest=digest, warnings=(*report.warnings, *lacking))
         context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
         context["ti"].xcom_push(key=SUMMARY_KEY, value=report.summary().to_json())
         for warning in report.warnings:
@@ -120,21 +122,25 @@ class ElbowOperator(BaseOperator):
             self.log.info("%s would choose %s", choice.method, choice.k or "no k")
         if report.stability is not None:
             self.log.info(
-                "Over %d resamples k was chosen: %s",
-                report.stability.resamples,
+                "Over %d resamples %s chose k: %s",
+                *(report.stability.resamples, report.stability.method),
                 ", ".join(f"{item.k} in {item.times}" for item in report.stability.counts),
             )
         return {"k": k, "model_path": model_path, "model_digest": digest}
 
     @contextlib.contextmanager
-    def _swept(self, sweep: Sweep) -> Iterator[Table | None]:
-        """Open the table that was swept; the choice stands without it, but the report tells less."""
+    def _swept(self, sweep: Sweep, conn_id: str | None) -> Iterator[tuple[Table | None, tuple[str, ...]]]:
+        """Open the table that was swept. Without it the choice stands; the report tells less, and says so."""
         with contextlib.ExitStack() as stack:
-            table = None
             try:
-                found = stack.enter_context(open_data(sweep.data_uri, self.conn_id))
-                found.require_numeric(sweep.scaling.features)
-                table = found
+                table = stack.enter_context(open_data(sweep.data_uri, conn_id))
+                table.require_numeric(sweep.scaling.features)
+                if table.rows != sweep.scaling.rows:
+                    raise InputError(
+                        f"{without_secrets(table.uri)} has {table.rows} rows, and had "
+                        f"{sweep.scaling.rows} when it was swept"
+                    )
+                found: tuple[Table | None, tuple[str, ...]] = (table, ())
             except InputError as error:
-                self.log.warning("The report has no profiles of the segments: %s", error)
-            yield table
+                found = (None, (f"The report has no profiles of the segments: {error}",))
+            yield found

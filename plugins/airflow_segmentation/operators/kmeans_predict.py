@@ -7,8 +7,8 @@ from airflow.sdk import BaseOperator
 
 from airflow_segmentation.csv import open_data
 from airflow_segmentation.model import load_model
-from airflow_segmentation.operators.arguments import as_digest, as_name, as_uri
-from airflow_segmentation.storage import output_uri
+from airflow_segmentation.operators.arguments import as_connection, as_digest, as_name, as_uri
+from airflow_segmentation.outputs import output_uri
 from airflow_segmentation.tables import as_array, as_matrix, table_written
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class KMeansPredictOperator(BaseOperator):
         import pyarrow as pa
 
         data, digest = as_uri("data", self.data), as_digest("model_digest", self.model_digest)
-        model = load_model(as_uri("model_path", self.model_path), self.conn_id, digest)
+        conn_id = as_connection(self.conn_id)
+        model = load_model(as_uri("model_path", self.model_path), conn_id, digest)
         made_by = ", ".join(f"{name}={value!r}" for name, value in model.made_by.items())
         self.log.info("The model of %d segments was made by %s", len(model.centers), made_by or "one unknown")
         features = list(model.features)
@@ -72,7 +73,7 @@ class KMeansPredictOperator(BaseOperator):
         outside, without = np.zeros(len(features), int), 0
         first: int | None = None
         uri = output_uri(context, "segments.parquet")
-        with open_data(data, self.conn_id, as_name("id_column", self.id_column)) as table:
+        with open_data(data, conn_id, as_name("id_column", self.id_column)) as table:
             table.require_numeric(features)
             fields = [item for item in table.schema if item.name != "segment"]
             schema = pa.schema([*fields, pa.field("segment", pa.int32())])

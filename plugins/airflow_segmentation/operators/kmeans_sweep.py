@@ -13,10 +13,11 @@ from airflow.sdk import BaseOperator
 
 from airflow_segmentation.csv import open_data
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.operators.arguments import as_int, as_names, as_optional_int, as_uri
+from airflow_segmentation.operators.arguments import as_connection, as_int, as_names, as_optional_int, as_uri
+from airflow_segmentation.outputs import output_uri
 from airflow_segmentation.report import PROGRESS_KEY, Progress, significant
 from airflow_segmentation.scaling import Scaling, unscaled
-from airflow_segmentation.storage import output_uri, without_secrets
+from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.sweep_state import SweepState
 from airflow_segmentation.sweep_table import SCORES, Sweep, write_sweep
 
@@ -120,18 +121,19 @@ class KMeansSweepOperator(BaseOperator):
             "k_max": k_max,
             "random_state": as_int("random_state", self.random_state, minimum=0),
         }
-        from airflow_segmentation.clustering import ParquetRows
+        from airflow_segmentation.clustering import ParquetRows, RangeCut
 
+        conn_id = as_connection(self.conn_id)
         stability = as_int("stability", self.stability, minimum=0)
         jobs = as_optional_int("n_jobs", self.n_jobs, minimum=-1) or 1
         jobs = (os.cpu_count() or 1) if jobs == -1 else jobs
 
         uri = output_uri(context, "sweep.parquet")
-        with open_data(data, self.conn_id) as table, warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
+        with open_data(data, conn_id) as table, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", RangeCut)
             scaling = self._scaling(table)
             identity = {**parameters, "features": scaling.features}
-            state = SweepState(f"{uri}.state", data, self.conn_id, identity)
+            state = SweepState(f"{uri}.state", data, conn_id, identity)
             rows = ParquetRows(table.file, list(scaling.features), jobs)
             alike = [without_secrets(str(self.data)), scaling.features, parameters["random_state"]]
             reporter = _Reporter(context, state, _name_of(alike), self.log)
@@ -141,7 +143,7 @@ class KMeansSweepOperator(BaseOperator):
                 raise InputError(f"{without_secrets(table.uri)}: {error}") from error
             scores = self._scores(rows, found, parameters["random_state"], jobs)
             resamples, resample_rows = self._resamples(rows, parameters, stability)
-        told = list(dict.fromkeys(str(warning.message) for warning in caught))
+        told = list(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, RangeCut)))
         for message in told:
             self.log.warning("%s", message)
         write_sweep(

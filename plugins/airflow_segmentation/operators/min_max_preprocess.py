@@ -7,9 +7,9 @@ from airflow.sdk import BaseOperator
 
 from airflow_segmentation.csv import open_data
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.operators.arguments import as_names, as_uri
+from airflow_segmentation.operators.arguments import as_connection, as_names, as_uri
+from airflow_segmentation.outputs import output_uri
 from airflow_segmentation.scaling import MISSING_RULES, Missing, scale_table
-from airflow_segmentation.storage import output_uri
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -66,7 +66,7 @@ class MinMaxPreprocessOperator(BaseOperator):
             raise InputError("features is empty; name at least one column")
         uri = output_uri(context, "scaled.parquet")
         low, high = map(float, self.feature_range)
-        with open_data(as_uri("data", self.data), self.conn_id) as table:
+        with open_data(as_uri("data", self.data), as_connection(self.conn_id)) as table:
             scaling = scale_table(table, uri, features, self.missing, (low, high))
             total = table.rows
         self.log.info("Scaled %s of %d rows to %g..%g", ", ".join(features), scaling.rows, low, high)

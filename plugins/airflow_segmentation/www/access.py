@@ -30,7 +30,11 @@ class NotLoggedIn(Exception):
 
 
 class Forbidden(Exception):
-    """The token is not one of this Airflow, or its user may not do this."""
+    """The user may not do this."""
+
+
+class BadToken(Forbidden):
+    """The token is not one of this Airflow, or no longer: the cure is to log in."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def authenticate(request: Request) -> Viewer:
     """Return who sent a request.
 
     :raises NotLoggedIn: without a token, or with one that has expired.
-    :raises Forbidden: with a token that is none of this Airflow's.
+    :raises BadToken: with a token that is none of this Airflow's.
     """
     token = _token(request)
     if not token:
@@ -78,7 +82,7 @@ def authenticate(request: Request) -> Viewer:
     except ExpiredSignatureError:
         raise NotLoggedIn from None
     except InvalidTokenError:
-        raise Forbidden from None
+        raise BadToken from None
     return Viewer(user)
 
 

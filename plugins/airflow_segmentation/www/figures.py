@@ -54,7 +54,7 @@ MAX_CURVES = 10
 
 
 def colour(segment: int) -> str:
-    """Return the colour of a segment, by its place in the order of sizes: six hues, over and over."""
+    """Return the colour of a segment, by its place in the order of sizes; after the last comes the first."""
     return HUES[segment % len(HUES)]
 
 

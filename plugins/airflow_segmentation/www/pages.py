@@ -176,14 +176,19 @@ def segments_table(report: Report, k: int, order: str) -> dict[str, Any]:
 
 
 def progress_page(
-    run: Run, sweeps: Sequence[tuple[Task, Progress]], finished: tuple[int, int], failed: Sequence[Task]
+    run: Run,
+    sweeps: Sequence[tuple[Task, Progress]],
+    finished: tuple[int, int],
+    failed: Sequence[Task],
+    reported: Sequence[Task],
 ) -> dict[str, Any]:
-    """Return what the page of a run without a report shows."""
+    """Return what the page of a run without a report shows, or of a task that pushed none."""
     return {
         "run": run,
         "sweeps": [(task, progress, figures.growing(progress)) for task, progress in sweeps],
         "finished": finished,
         "failed": failed,
+        "reported": reported,
         "words": words,
     }
 

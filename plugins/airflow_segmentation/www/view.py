@@ -12,10 +12,10 @@ from flask import Blueprint, Response, redirect, request
 from flask_appbuilder import BaseView, expose
 from werkzeug.exceptions import NotFound
 
-from airflow_segmentation.links import ROUTE_BASE
+from airflow_segmentation.links import ROUTE_BASE, page_path
 from airflow_segmentation.report import Report, ReportError
 from airflow_segmentation.www import pages, runs
-from airflow_segmentation.www.access import Forbidden, NotLoggedIn, Viewer, authenticate, login_url
+from airflow_segmentation.www.access import BadToken, Forbidden, NotLoggedIn, Viewer, authenticate, login_url
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -45,6 +45,7 @@ class SegmentationView(BaseView):
         blueprint.before_request(_let_in)
         blueprint.after_request(_harden)
         blueprint.register_error_handler(NotLoggedIn, _not_logged_in)
+        blueprint.register_error_handler(BadToken, _bad_token)
         blueprint.register_error_handler(Forbidden, _forbidden)
         blueprint.register_error_handler(NotFound, _not_found)
         blueprint.register_error_handler(ReportError, _unreadable)
@@ -75,7 +76,7 @@ class SegmentationView(BaseView):
                 return _page("run.html", **pages.run_page(run, task, tasks, report, request.args, _conf(run)))
             sweeps = runs.read_sweeps(session, run)
             finished, failed = runs.finished_tasks(session, run), runs.failed_tasks(session, run)
-        return _page("progress.html", **pages.progress_page(run, sweeps, finished, failed))
+        return _page("progress.html", **pages.progress_page(run, sweeps, finished, failed, tasks))
 
     @expose("/dag")
     def dag(self) -> Response:
@@ -112,7 +113,7 @@ class SegmentationView(BaseView):
     def charts_html(self) -> Response:
         """Hand over the charts as one HTML file that opens without Airflow."""
         run, task, tasks, report = _reported()
-        context = pages.run_page(run, task, tasks, report, request.args, _conf(run))
+        context = pages.run_page(run, task, tasks, report, request.args, {})
         return _download(pages.self_contained(context), "text/html", run, "charts.html")
 
 
@@ -125,12 +126,12 @@ _NO_REPORTS = {
 def _let_in() -> None:
     """Refuse a request that names a Dag whose reports its sender may not read, or whose sender is unknown."""
     viewer = authenticate(request)
-    for dag_id in request.args.getlist("dag_id"):
-        if dag_id and not viewer.may_read(dag_id):
-            raise Forbidden
     if any("\0" in value for _, value in request.args.items(multi=True)):
         # PostgreSQL has no such text, and refuses a query that holds it.
         raise NotFound("The address of this page holds a null character.")
+    for dag_id in request.args.getlist("dag_id"):
+        if dag_id and not viewer.may_read(dag_id):
+            raise Forbidden
     request.environ["segmentation.viewer"] = viewer
 
 
@@ -216,6 +217,16 @@ def _not_logged_in(_: NotLoggedIn) -> Any:
         title="You are not logged in",
         text="Your session has ended. Log in to Airflow again to see this page.",
         action=("Log in", login_url(here)),
+    )
+
+
+def _bad_token(_: BadToken) -> Response:
+    return _page(
+        "message.html",
+        403,
+        title="Your login is not valid",
+        text="It is not one of this Airflow, or it was ended elsewhere. Log in to Airflow again.",
+        action=("Log in", login_url(page_path())),
     )
 
 

@@ -26,9 +26,9 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def percent(share: float, digits: int = 1) -> str:
+def percent(share: float) -> str:
     """Return a share in per cent."""
-    return f"{share:.{digits}%}"
+    return f"{share:.1%}"
 
 
 def optional(value: float | None) -> str:
@@ -90,12 +90,14 @@ def stability(report: Report) -> str | None:
         return None
     counts = report.stability.counts
     first = f"k = {counts[0].k} in {counts[0].times} of {report.stability.resamples} resamples"
-    return ", ".join([first, *(f"{count.k} in {count.times}" for count in counts[1:])]) + "."
+    every = ", ".join([first, *(f"{count.k} in {count.times}" for count in counts[1:])])
+    method = report.stability.method
+    return f"{every}." if method == report.method else f"{every}, each by {METHOD_NAMES[method]}."
 
 
 def half_range(report: Report) -> str | None:
-    """Return what k would be with k_max cut to half."""
-    if report.half_range is None or report.half_k_max is None:
+    """Return what k would be with k_max cut to half; None where it was given, and would stay."""
+    if report.half_range is None or report.half_k_max is None or report.decided_by == "given":
         return None
     k = report.half_range.k
     if k is None:

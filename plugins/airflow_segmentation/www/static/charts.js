@@ -47,10 +47,10 @@
       toImageButtonOptions: { ...config.toImageButtonOptions, filename: chart.id },
     });
     if (plot.listening) return;
-    chart.addEventListener("look", look);
     plot.listening = true;
+    // The plot is kept and its chart around it replaced when another view is shown.
     plot.on("plotly_click", ({ points }) =>
-      chart.dispatchEvent(new CustomEvent("pick", { bubbles: true, detail: points[0] })),
+      plot.closest(".chart").dispatchEvent(new CustomEvent("pick", { bubbles: true, detail: points[0] })),
     );
   }
 
@@ -71,6 +71,7 @@
     }
   }
 
+  document.addEventListener("look", look);
   document.addEventListener("colourmode", drawAll);
   document.addEventListener("swapped", drawAll);
   drawAll();

@@ -19,14 +19,16 @@
     while (wanted !== null) {
       const next = wanted;
       wanted = null;
+      let response, page;
       try {
-        const response = await fetch(next, { headers: { Accept: "text/html" } });
-        const page = new DOMParser().parseFromString(await response.text(), "text/html");
-        if (response.ok) history.replaceState(null, "", next);
-        swap(page);
+        response = await fetch(next);
+        page = new DOMParser().parseFromString(await response.text(), "text/html");
       } catch {
         break; // no connection: the next change or poll tries again
       }
+      if (!page.querySelector("main")) return location.reload(); // none of our pages
+      if (response.ok) history.replaceState(null, "", next);
+      swap(page);
     }
     busy = false;
     poll();
@@ -38,8 +40,8 @@
     if (fresh.dataset.state === main().dataset.state) {
       live(fresh).forEach(update);
       controls(fresh);
-      main().toggleAttribute("data-poll", fresh.hasAttribute("data-poll"));
-      main().dataset.poll = fresh.dataset.poll ?? "";
+      if (fresh.dataset.poll) main().dataset.poll = fresh.dataset.poll;
+      else delete main().dataset.poll;
     } else {
       live(fresh).forEach(remember);
       main().replaceWith(fresh);
@@ -92,7 +94,7 @@
 
   function pickK(k) {
     byId("k").value = byId("k-slider").value = k;
-    byId("elbow").dispatchEvent(new CustomEvent("look", { detail: Number(k) }));
+    byId("elbow").dispatchEvent(new CustomEvent("look", { bubbles: true, detail: Number(k) }));
     show(addressOf(byId("view")));
   }
 
