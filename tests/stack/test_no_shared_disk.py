@@ -92,7 +92,12 @@ def test_tables_model_and_logs_go_to_the_bucket(up: Stack, run_id: str, s3: Any,
     keys = contents(s3).keys()
     tables = {key.rpartition("/")[2] for key in keys if key.startswith(f"{PREFIX}/{DAG_ID}/")}
     assert tables == {"table.parquet", "scaled.parquet", "sweep.parquet", "segments.parquet"}
-    assert len([key for key in keys if key.startswith(f"{PREFIX}/logs/dag_id={DAG_ID}/")]) == 5
+
+    def every_log_is_there() -> bool:
+        return len([key for key in contents(s3) if key.startswith(f"{PREFIX}/logs/dag_id={DAG_ID}/")]) == 5
+
+    # A worker uploads a task's log after it has told how the task ended.
+    up.until(every_log_is_there, "Logs of five tasks should be in the bucket")
 
 
 def test_workers_share_no_directory(up: Stack, run_id: str):

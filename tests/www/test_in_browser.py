@@ -123,6 +123,14 @@ def test_axe_finds_nothing_serious_and_nothing_scrolls_sideways(url: str, page: 
     assert page.evaluate("document.documentElement.scrollWidth") <= 900
 
 
+def test_the_list_needs_no_scrolling_sideways_at_900_pixels(url: str, page: Page) -> None:
+    page.set_viewport_size({"width": 900, "height": 900})
+    shown(page, url + STATES["list"])
+
+    table = page.locator("#list .scroll")
+    assert table.evaluate("element => element.scrollWidth <= element.clientWidth")
+
+
 @pytest.mark.parametrize("state", ["report", "dag", "running"])
 def test_every_chart_has_a_summary_and_a_table(url: str, page: Page, state: str) -> None:
     shown(page, url + STATES[state])

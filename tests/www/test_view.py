@@ -128,8 +128,34 @@ def test_an_older_report_shows_what_it_has(server: Any) -> None:
     assert page.figures.keys() == {"elbow", "sizes", "centres"}
 
 
-@pytest.mark.parametrize("run_id", ["broken", "list", "text", "off-the-curve"])
-@pytest.mark.parametrize("route", ["/run", "/run/sweep.csv", "/run/report.json", "/run/charts.html"])
+RUN_ROUTES = ["/run", "/run/sweep.csv", "/run/report.json", "/run/charts.html"]
+
+
+@pytest.mark.parametrize("route", RUN_ROUTES)
+def test_an_older_report_is_shown_and_taken_away(server: Any, route: str) -> None:
+    response = server.get(run("older").replace("/run", route, 1))
+
+    assert response.status_code == 200
+    assert len(response.text) > 500
+
+
+def test_a_broken_report_is_left_out_of_its_dags_page(server: Any) -> None:
+    page = server.get("/dag?dag_id=open&task_id=choose").text
+
+    assert "manual__0" in page
+    assert not re.search(r'value="(broken|list|text|off-the-curve|ragged)"', page)
+
+
+@pytest.mark.parametrize("route", RUN_ROUTES)
+def test_a_run_that_is_not_there_is_not_found(server: Any, route: str) -> None:
+    response = server.get(f"{route}?dag_id=open&run_id=nope")
+
+    assert response.status_code == 404
+    assert "There is no run nope of the Dag open" in response.text
+
+
+@pytest.mark.parametrize("run_id", ["broken", "list", "text", "off-the-curve", "ragged"])
+@pytest.mark.parametrize("route", RUN_ROUTES)
 def test_a_broken_report_is_said_to_be_broken(server: Any, run_id: str, route: str) -> None:
     response = server.get(run(run_id).replace("/run", route, 1))
 
