@@ -37,11 +37,7 @@ def as_name(name: str, value: Any) -> str | None:
 
     :raises InputError: if the value is neither.
     """
-    if value in _NOTHING:
-        return None
-    if not isinstance(value, str):
-        raise InputError(f"{name}={value!r} should be the name of one column")
-    return value
+    return _optional_text(name, value, "the name of one column")
 
 
 def as_connection(value: Any) -> str | None:
@@ -49,10 +45,14 @@ def as_connection(value: Any) -> str | None:
 
     :raises InputError: if the value is neither.
     """
+    return _optional_text("conn_id", value, "the id of one connection")
+
+
+def _optional_text(name: str, value: Any, what: str) -> str | None:
     if value in _NOTHING:
         return None
     if not isinstance(value, str):
-        raise InputError(f"conn_id={value!r} should be the id of one connection")
+        raise InputError(f"{name}={value!r} should be {what}")
     return value
 
 
