@@ -157,6 +157,18 @@ class Stack(Airflow):
         self.expect_success(dag_id, run_id)
         return run_id
 
+    def run_on_every_worker(self, dag_id: str, runs: int = 8) -> str:
+        """Run a Dag until each worker has done a task, and return the last run's id.
+
+        Tasks that come one after the other may all go to the same worker: which takes one is chance.
+        """
+        for _ in range(runs):
+            run_id = self.run_dag(dag_id)
+            workers = [box for name, box in self.containers.items() if name.startswith("airflow-worker-")]
+            if all("succeeded in" in worker.log.read_text() for worker in workers):
+                return run_id
+        raise AssertionError(f"In {runs} runs a worker had nothing to do")
+
     def expect_success(self, dag_id: str, run_id: str) -> None:
         """Return when the run ends.
 

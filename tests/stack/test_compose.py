@@ -21,7 +21,7 @@ def up(stack: Stack) -> Stack:
 
 @pytest.fixture(scope="module")
 def run_id(up: Stack) -> str:
-    return up.run_dag(DAG_ID)
+    return up.run_on_every_worker(DAG_ID)
 
 
 def test_starts_every_service_and_as_many_workers_as_asked_for(up: Stack):

@@ -65,7 +65,7 @@ def up(stack: Stack, s3: Any, connection: dict[str, str]) -> Stack:
 
 @pytest.fixture(scope="module")
 def run_id(up: Stack) -> str:
-    return up.run_dag(DAG_ID)
+    return up.run_on_every_worker(DAG_ID)
 
 
 def many_customers() -> bytes:
@@ -94,7 +94,8 @@ def test_tables_model_and_logs_go_to_the_bucket(up: Stack, run_id: str, s3: Any,
     assert tables == {"table.parquet", "scaled.parquet", "sweep.parquet", "segments.parquet"}
 
     def every_log_is_there() -> bool:
-        return len([key for key in contents(s3) if key.startswith(f"{PREFIX}/logs/dag_id={DAG_ID}/")]) == 5
+        logs = [key for key in contents(s3) if key.startswith(f"{PREFIX}/logs/dag_id={DAG_ID}/")]
+        return len([key for key in logs if f"/run_id={run_id}/" in key]) == 5
 
     # A worker uploads a task's log after it has told how the task ended.
     up.until(every_log_is_there, "Logs of five tasks should be in the bucket")
