@@ -20,6 +20,8 @@ with TestClient(create_app(apps="core"), base_url="https://example.com") as clie
     client.cookies.set("_token", get_auth_manager().generate_jwt(admin))
     paths = ["", "run?dag_id=open&run_id=manual__0", "run?dag_id=open&run_id=running", "dag?dag_id=open"]
     pages = [client.get("/team/pluginsv2/segmentation/" + path) for path in paths]
+    for file in ("sweep.csv", "report.json", "charts.html"):
+        client.get(f"/team/pluginsv2/segmentation/run/{file}?dag_id=open&run_id=manual__0").raise_for_status()
     print(json.dumps([[[page.status_code, page.text] for page in pages], nobody.headers["Location"]]))
 """
 
