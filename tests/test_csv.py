@@ -84,6 +84,28 @@ def test_line_breaks_in_quotes_stay_in_their_value(tmp_path, monkeypatch):
     assert loaded(path, tmp_path)["a"].tolist() == ["one\ntwo, three"] * 100
 
 
+def as_late_as_allowed(function, items, n_jobs, ahead):
+    """Do what map_ahead does, each call only when the last item that may wait for it has been taken."""
+    waiting = []
+    for item in items:
+        waiting.append(item)
+        if len(waiting) >= ahead:
+            yield function(waiting.pop(0))
+    yield from map(function, waiting)
+
+
+@pytest.mark.parametrize("columns", [None, ["text", "number"]])
+def test_a_file_of_many_blocks_arrives_whole_and_in_order(tmp_path, monkeypatch, columns):
+    monkeypatch.setattr(csv, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(csv, "map_ahead", as_late_as_allowed)
+    monkeypatch.setattr(csv, "_read_with_pandas", None)  # it would put right what went wrong before
+    texts = ["x" * (1 + number % 90) + ("\n" if number % 7 else "") for number in range(2000)]
+    frame = pd.DataFrame({"number": range(2000), "other": 0.5, "text": texts})
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    got = loaded(tmp_path / "in.csv", tmp_path, columns=columns)
+    pd.testing.assert_frame_equal(got, frame[columns or list(frame)], check_dtype=False)
+
+
 def test_columns_of_the_same_name_are_told_apart_as_pandas_does(tmp_path):
     assert loaded(written(tmp_path, "a,a\n1,2\n"), tmp_path).columns.tolist() == ["a", "a.1"]
 

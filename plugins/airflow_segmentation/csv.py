@@ -16,11 +16,11 @@ import os
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
+from airflow_segmentation.clustering.parallel import map_ahead
 from airflow_segmentation.errors import InputError, missing_column
 from airflow_segmentation.scratch import scratch_folder
 from airflow_segmentation.storage import open_for_reading, without_secrets
@@ -181,65 +181,87 @@ def _opened(csv: Csv) -> Iterator[IO[bytes]]:
 def _read_with_pyarrow(csv: Csv) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
     import pyarrow as pa
 
-    with _opened(csv) as file, ThreadPoolExecutor(os.cpu_count()) as pool:
-        blocks = _blocks(file)
-        first = _parsed(next(blocks), csv)
+    with _opened(csv) as file:
+        cores = os.cpu_count() or 1
+        ahead = 4 * cores
+        blocks = _blocks(file, kept=ahead)
+        first = _parsed(next(blocks, memoryview(b"")), csv)
         names = first.schema.names
         if len(set(names)) < len(names):
             raise pa.lib.ArrowInvalid("two columns have the same name, which pandas tells apart")
         if any(pa.types.is_binary(column.type) for column in first.schema):
             raise pa.lib.ArrowInvalid("a column is not text in this encoding")
-        wanted = csv.wanted(names)
-        tables = itertools.chain(
-            [first], _mapped(pool, lambda block: _parsed(block, csv, first.schema), filter(None, blocks))
-        )
-        yield (
-            pa.schema([first.schema.field(name) for name in wanted]),
-            (batch for table in tables for batch in table.select(wanted).to_batches()),
-        )
+        schema = pa.schema([first.schema.field(name) for name in csv.wanted(names)])
+        others = map_ahead(lambda block: _parsed(block, csv, names, schema), blocks, cores, ahead)
+        with contextlib.closing(others):
+            tables = itertools.chain([first.select(schema.names)], others)
+            yield schema, (batch for table in tables for batch in table.to_batches())
 
 
-def _parsed(block: memoryview, csv: Csv, schema: pa.Schema | None = None) -> pa.Table:
-    """Return the rows of a block of whole lines; without a schema, the first line is the header."""
+def _parsed(
+    block: memoryview, csv: Csv, names: Sequence[str] | None = None, schema: pa.Schema | None = None
+) -> pa.Table:
+    """Return the rows of a block of whole lines.
+
+    :param names: names of the columns; None where the first line is the header.
+    :param schema: the columns to read, and their types; None for all, with the types that fit the block.
+    """
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
-    if schema is None:
-        kinds = {csv.id_column: pa.string()} if csv.id_column else None
-    else:
+    kinds: dict[str, pa.DataType] = {csv.id_column: pa.string()} if csv.id_column else {}
+    if schema is not None:
         kinds = dict(zip(schema.names, schema.types, strict=True))
     return pa_csv.read_csv(
         pa.BufferReader(block),
         pa_csv.ReadOptions(
             use_threads=False,
             block_size=len(block) + 1,
-            column_names=None if schema is None else schema.names,
+            column_names=names,
             encoding=csv.options.get("encoding") or "utf8",
         ),
         pa_csv.ParseOptions(
             delimiter=csv.options.get("sep") or csv.options.get("delimiter") or ",", newlines_in_values=True
         ),
-        pa_csv.ConvertOptions(column_types=kinds, null_values=_MISSING, strings_can_be_null=True),
+        pa_csv.ConvertOptions(
+            column_types=kinds,
+            include_columns=None if schema is None else schema.names,
+            null_values=_MISSING,
+            strings_can_be_null=True,
+        ),
+        # Arrow's own pool gives memory back, and gets it anew, with every block.
+        memory_pool=pa.system_memory_pool(),
     )
 
 
-def _blocks(file: IO[bytes]) -> Iterator[memoryview]:
-    """Yield the file in blocks of whole lines. A line break between quotes ends no line."""
+def _blocks(file: IO[bytes], kept: int) -> Iterator[memoryview]:
+    """Yield the file in blocks of whole lines. A line break between quotes ends no line.
+
+    A block is overwritten once `kept` more are asked for: fresh memory would cost more than the reading.
+    """
     import pyarrow.lib
 
+    buffers = deque(bytearray(2 * BLOCK_BYTES) for _ in range(kept))
     rest = bytearray()
     while True:
-        block = bytearray(len(rest) + BLOCK_BYTES)
-        block[: len(rest)] = rest
-        end = len(rest) + file.readinto(memoryview(block)[len(rest) :])  # type: ignore[attr-defined]
-        if end == len(rest):
+        begin = len(rest)
+        if len(buffers[0]) < begin + BLOCK_BYTES:
+            buffers[0] = bytearray(2 * begin)
+        buffer = buffers[0]
+        buffer[:begin] = rest
+        space = memoryview(buffer)[begin : begin + BLOCK_BYTES]
+        end = begin + file.readinto(space)  # type: ignore[attr-defined]
+        if end == begin:
             break
-        lines = _whole_lines(block, end)
-        if not lines and end > LONGEST_LINE:
+        lines = _whole_lines(buffer, end)
+        rest = buffer[lines:end]
+        if lines:
+            yield memoryview(buffer)[:lines]
+            buffers.rotate(-1)
+        elif end > LONGEST_LINE:
             raise pyarrow.lib.ArrowInvalid("a quote does not end")
-        yield memoryview(block)[:lines]
-        rest = block[lines:end]
-    yield memoryview(rest)
+    if rest:
+        yield memoryview(rest)
 
 
 def _whole_lines(block: bytearray, end: int) -> int:
@@ -251,19 +273,6 @@ def _whole_lines(block: bytearray, end: int) -> int:
         quotes -= block.count(b'"', before, cut)
         cut = before
     return cut
-
-
-def _mapped(
-    pool: ThreadPoolExecutor, function: Callable[[memoryview], pa.Table], items: Iterator[memoryview]
-) -> Iterator[Any]:
-    """Apply a function to items at the same time, in order, with a few items in memory."""
-    ahead: deque[Future[pa.Table]] = deque()
-    for item in items:
-        ahead.append(pool.submit(function, item))
-        if len(ahead) > (os.cpu_count() or 1):
-            yield ahead.popleft().result()
-    while ahead:
-        yield ahead.popleft().result()
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,19 @@ from airflow_segmentation.storage import open_for_reading, without_secrets, writ
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 METADATA_KEY = b"segmentation"
 """Key in a Parquet file's metadata under which our own facts about the table stand, as JSON."""
 
 BATCH_ROWS = 131_072
 """Rows read at a time: a few megabytes for a dozen columns, and large enough for Arrow to be fast."""
+
+
+ROW_GROUP_BYTES = 2**25
+"""Bytes of rows that are encoded at a time: a column's dictionary is made anew for each of them."""
+DICTIONARY_BYTES = 2**17
+"""A column of more different values is written plainly: to look them all up costs time and saves no space."""
 
 
 class Table:
@@ -190,20 +198,55 @@ def text_columns(schema: pa.Schema) -> list[str]:
 
 
 class TableWriter:
-    """Takes the batches of a table that is being written, and the facts that go with it."""
+    """Takes the batches of a table that is being written, and the facts that go with it.
 
-    def __init__(self, schema: pa.Schema, sink: Any) -> None:
+    Batches are gathered into row groups, and these encoded beside whatever makes the next batches.
+    """
+
+    def __init__(self, schema: pa.Schema, sink: pq.ParquetWriter, encoder: ThreadPoolExecutor) -> None:
         self.schema = schema
         self.metadata: dict[str, Any] = {}
         """Facts about the table, as JSON values; may be filled until the last batch is written."""
         self.rows = 0
         self._sink = sink
+        self._encoder = encoder
+        self._encoding: Future[None] | None = None
+        self._group: list[pa.RecordBatch] = []
+        self._bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Append a batch, or nothing if it is empty."""
+        """Append a batch, or nothing if it is empty.
+
+        :raises OSError: if a batch before could not be written.
+        """
         if batch.num_rows:
-            self._sink.write_batch(batch)
+            self._group.append(batch)
+            self._bytes += batch.nbytes
             self.rows += batch.num_rows
+            if self._bytes >= ROW_GROUP_BYTES:
+                self._encode()
+
+    def finish(self) -> None:
+        """Write what is left.
+
+        :raises OSError: if a batch could not be written.
+        """
+        if self._group:
+            self._encode()
+        self._wait()
+
+    def _encode(self) -> None:
+        """Encode the group beside what comes next, once the group before it is written."""
+        import pyarrow as pa
+
+        self._wait()
+        group = pa.Table.from_batches(self._group, self.schema)
+        self._group, self._bytes = [], 0
+        self._encoding = self._encoder.submit(self._sink.write_table, group)
+
+    def _wait(self) -> None:
+        if self._encoding is not None:
+            self._encoding.result()
 
 
 @contextlib.contextmanager
@@ -213,9 +256,10 @@ def table_written(uri: str, schema: pa.Schema, conn_id: str | None = None) -> It
 
     with (
         written_whole(uri, conn_id) as file,
-        # Numbers that hardly repeat: a dictionary of them costs half the time of writing, and saves nothing.
-        pq.ParquetWriter(file, schema, use_dictionary=text_columns(schema)) as sink,
+        pq.ParquetWriter(file, schema, dictionary_pagesize_limit=DICTIONARY_BYTES) as sink,
+        ThreadPoolExecutor(1) as encoder,
     ):
-        writer = TableWriter(schema, sink)
+        writer = TableWriter(schema, sink, encoder)
         yield writer
+        writer.finish()
         sink.add_key_value_metadata({METADATA_KEY: json.dumps(writer.metadata).encode()})

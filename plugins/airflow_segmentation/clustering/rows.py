@@ -5,15 +5,14 @@ Only two kinds of pass touch all rows, whatever the range of k: one draws a samp
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from airflow_segmentation.clustering.parallel import map_ahead
 from airflow_segmentation.clustering.points import Floats, blocks, measure
 
 BATCH = 2**22
@@ -128,14 +127,9 @@ class ParquetRows:
 
     def measured(self, centers: list[Floats]) -> Iterator[list[Floats]]:
         """Yield what each batch adds to the segments, in the order of the file."""
-        with ThreadPoolExecutor(self._n_jobs) as pool:
-            ahead: deque[Future[list[Floats]]] = deque()
-            for rows, weights in self._batches():
-                ahead.append(pool.submit(measure, rows, weights, centers))
-                if len(ahead) > self._n_jobs:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+        return map_ahead(
+            lambda batch: measure(*batch, centers), self._batches(), self._n_jobs, ahead=self._n_jobs + 1
+        )
 
     def _batches(self) -> Iterator[tuple[Floats, None]]:
         for batch in self._file.iter_batches(self._batch, columns=self._columns):
