@@ -20,11 +20,10 @@ from airflow.utils.state import DagRunState
 from axe_playwright_python.sync_playwright import Axe
 from browser import browser as browser
 from made.metadata import add_run, push_progress, push_report
-from made.reports import make_progress, make_report
+from made.reports import HOSTILE, make_progress, make_report
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import delete, update
 
-HOSTILE = "<script>alert(1)</script>\"'&+:~/%{x}\u202e" + "n" * 160
 SERVE = """
 import sys, uvicorn
 from airflow.api_fastapi.app import create_app
