@@ -32,7 +32,7 @@ test-stack:  ## Run docker-compose.yaml's services and test them; needs PostgreS
 	@.venv/bin/python -m pytest tests/stack
 
 test-faults:  ## Kill tasks, take database and storage away, and look whether every run ends well (minutes)
-	$(ENVIRONMENT) test
+	$(ENVIRONMENT) test s3 stack
 	@.venv/bin/python -m pytest tests/faults
 
 lint:  ## Check style and types

@@ -21,8 +21,10 @@ STAMP = VENV / ".installed.json"
 """What is installed. Empty while an install runs, so that an interrupted one is never taken for complete."""
 
 OLDEST, NEWEST = (3, 10), (3, 13)
-GIGABYTES = 1.5
-"""Disk space that .venv and uv's cache take, with every extra."""
+GIGABYTES = 1.0
+"""Disk space that .venv and uv's cache take without extras, with the bytecode that comes to be."""
+GIGABYTES_OF_AN_EXTRA = 0.35
+"""What the largest of test, s3, stack and bench adds."""
 
 PROGRESS = re.compile(r"\s*(Resolved|Downloading|Downloaded|Prepared|Installed|Uninstalled) ")
 NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded")
@@ -46,11 +48,12 @@ def check_python(version: tuple) -> None:
         )
 
 
-def check_disk(free: int) -> None:
-    """Raise :class:`Problem` unless so many free bytes are enough to install."""
-    if free < GIGABYTES * 1e9:
+def check_disk(free: int, extras: set) -> None:
+    """Raise :class:`Problem` unless so many free bytes are enough to install with these extras."""
+    needed = GIGABYTES + GIGABYTES_OF_AN_EXTRA * len(extras)
+    if free < needed * 1e9:
         raise Problem(
-            f"No disk space: {ROOT} has {free / 1e9:.1f} GB free and .venv needs {GIGABYTES} GB; "
+            f"No disk space: {ROOT} has {free / 1e9:.1f} GB free and .venv needs {needed:.1f} GB; "
             "free some and run make again"
         )
 
@@ -116,7 +119,7 @@ def run(command: list, env: dict) -> None:
 def problem(output: str) -> Problem:
     """Return what an installer's output says went wrong."""
     if NO_SPACE.search(output):
-        return Problem(f"No disk space: .venv needs {GIGABYTES} GB; free some and run make again")
+        return Problem("No disk space; free some and run make again")
     if NO_NETWORK.search(output):
         return Problem(
             "No network: the package index cannot be reached; connect, or name a proxy or mirror "
@@ -160,9 +163,10 @@ def main(extras: set) -> None:
     check_python(sys.version_info)
     if is_usable() and is_complete(extras):
         return
-    check_disk(shutil.disk_usage(str(ROOT)).free)
+    extras = extras | set(installed().get("extras", ()))
+    check_disk(shutil.disk_usage(str(ROOT)).free, extras)
     print("Installing the dependencies into .venv, a minute or two the first time …", flush=True)
-    install(extras | set(installed().get("extras", ())))
+    install(extras)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,8 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
         return fs.open(path, mode="rb", **kwargs)
     except (FileNotFoundError, NotADirectoryError):
         root = storage_path()
-        if uri.startswith(f"{root}/") and not fs.exists(resolve(root, conn_id)[1]):
+        is_below = uri.startswith(f"{root}/") and not _is_object_store(fs)
+        if is_below and not fs.exists(resolve(root, conn_id)[1]):
             raise FileNotFoundError(
                 f"The storage at {without_secrets(root)} is away; see that it is mounted on this worker"
             ) from None
@@ -95,16 +96,15 @@ def written_whole(uri: str, conn_id: str | None = None, writer: str = "") -> Ite
     :param writer: who writes a file that several may write, see :func:`writer_of`. What a try that was killed
         left of the same file by the same writer is removed.
 
-    :raises InputError: if it may not be written, or there is a folder of that name.
+    :raises InputError: if it may not be written, there is a folder of that name, or no bucket.
     :raises OSError: if the storage fails or is full, which it may not be when Airflow tries again.
     """
     fs, final = resolve(uri, conn_id)
     shown = without_secrets(uri)
-    protocols = {fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}
     try:
         if fs.isdir(final):
             raise InputError(f"{shown} is a folder; give the path of a file to write")
-        with _uploaded(fs, final) if protocols & OBJECT_STORES else _renamed(fs, final, writer) as file:
+        with _uploaded(fs, final) if _is_object_store(fs) else _renamed(fs, final, writer) as file:
             yield file
     except PermissionError:
         raise InputError(
@@ -146,11 +146,20 @@ def _uploaded(fs: AbstractFileSystem, final: str) -> Iterator[IO[bytes]]:
     try:
         yield file
         file.close()
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(Exception):
             file.discard()
         file.closed = True  # or the garbage collector would close it, and so put it after all
+        if isinstance(error, FileNotFoundError):
+            bucket = final.partition("/")[0]
+            raise InputError(
+                f"There is no bucket {bucket!r} to write to; make it, or choose another path"
+            ) from None
         raise
+
+
+def _is_object_store(fs: AbstractFileSystem) -> bool:
+    return bool(OBJECT_STORES & ({fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}))
 
 
 def _failure(error: OSError, what: str) -> OSError:

@@ -67,7 +67,9 @@ def test_missing_and_infinite_values_are_refused_as_by_scikit_learn(rows, bad):
         KMeansSweep().fit(rows)
 
 
-@pytest.mark.parametrize("parameters", [{"k_min": 0}, {"k_max": 2.5}, {"tol": -1}, {"n_init": 0}])
+@pytest.mark.parametrize(
+    "parameters", [{"k_min": 0}, {"k_max": 2.5}, {"tol": -1}, {"n_init": 0}, {"n_jobs": 0}]
+)
 def test_parameters_are_checked_when_fitting(rows, parameters):
     with pytest.raises(ValueError, match=f"The '{next(iter(parameters))}' parameter"):
         KMeansSweep(**parameters).fit(rows)

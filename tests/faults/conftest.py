@@ -12,6 +12,10 @@ from typing import Any
 import psutil
 import pytest
 from airflow_segmentation.report import REPORT_KEY, Report
+from made.s3 import connected as connected
+from made.s3 import connection as connection
+from made.s3 import s3 as s3
+from made.s3 import s3_server as s3_server
 
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = ("load", "scale", "sweep", "choose", "assign")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import os
 import sqlite3
 import time
@@ -12,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
+from airflow_segmentation.operators import kmeans_sweep
 from airflow_segmentation.report import REPORT_KEY, Report
+from made.s3 import BUCKET, S3Server
 
 AWAY = 10.0
 """Seconds of an outage, unless the task ends before."""
@@ -48,6 +53,91 @@ def test_the_storage_away_is_a_fault_that_a_retry_survives(
     after = {"scale": ("scale", "sweep", "choose", "assign"), "choose": ("choose", "assign")}[task]
     runs.finish(run, after)
     assert runs.outcome(run) == undisturbed
+
+
+BEFORE = {"scale": ("load",), "sweep": ("load", "scale"), "choose": ("load", "scale", "sweep")}
+AFTER = {"scale": ("sweep", "choose", "assign"), "sweep": ("choose", "assign"), "choose": ("assign",)}
+
+
+@pytest.fixture
+def prefix(
+    request: pytest.FixtureRequest, runs: Any, s3: Any, connected: None, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Where in the bucket the storage is, with the data in it; nothing else lies there."""
+    prefix = request.node.callspec.id
+    for name in ("file.csv", "test.csv"):
+        s3.upload_file(str(runs.project / "data" / name), BUCKET, f"{prefix}/data/{name}")
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", f"s3://object_storage@{BUCKET}/{prefix}")
+    return prefix
+
+
+def be_patient(connection: dict[str, str], attempts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set how often a request to the object store is tried again; four times is the default."""
+    extra = json.loads(connection["extra"]) | {"config_kwargs": {"retries": {"max_attempts": attempts}}}
+    fields = {name: value for name, value in connection.items() if name != "connection_id"}
+    monkeypatch.setenv("AIRFLOW_CONN_OBJECT_STORAGE", json.dumps(fields | {"extra": extra}))
+
+
+@pytest.mark.parametrize(
+    ("task", "attempts", "states"),
+    [
+        pytest.param("scale", 4, {"success", "up_for_retry"}, id="before-it-reads"),
+        pytest.param("choose", 4, {"success", "up_for_retry"}, id="before-it-chooses"),
+        pytest.param("sweep", 0, {"up_for_retry"}, id="in-a-sweep-that-gives-up"),
+        pytest.param("sweep", 10, {"success"}, id="in-a-sweep-that-waits"),
+    ],
+)
+def test_an_object_store_away_is_waited_for_or_survived_by_a_retry(
+    runs: Any,
+    undisturbed: dict[str, Any],
+    s3_server: S3Server,
+    s3: Any,
+    connection: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    prefix: str,
+    task: str,
+    attempts: int,
+    states: set[str],
+) -> None:
+    def keys() -> set[str]:
+        found = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{prefix}/").get("Contents", ())
+        return {item["Key"].rpartition("/")[2] for item in found}
+
+    def take_away(process: psutil.Process) -> None:
+        while task == "sweep" and "sweep.parquet.state" not in keys():
+            assert process.status() != psutil.STATUS_ZOMBIE, "it ended before there was a middle of it"
+        s3_server.take_away()
+        until_it_ends(process)
+        s3_server.bring_back()
+
+    be_patient(connection, attempts, monkeypatch)
+    monkeypatch.setattr(kmeans_sweep, "PACE_SECONDS", 0)
+    run = runs.start(f"object-store-away-{prefix}")
+    runs.finish(run, BEFORE[task])
+    capfd.readouterr()
+    started = time.monotonic()
+
+    state = runs.try_task(run, task, watch=take_away)
+
+    told = capfd.readouterr()
+    assert state in states
+    assert state == "up_for_retry" or time.monotonic() > started + AWAY, "it was not there to be missed"
+    assert ("Could not connect to the endpoint URL" in told.out) == (state == "up_for_retry")
+    assert connection["password"] not in told.out + told.err
+    retry_until_done(runs, run, task, state)
+    assert ("going on from where it was" in capfd.readouterr().out) == (states == {"up_for_retry"})
+    runs.finish(run, AFTER[task])
+    assert runs.outcome(run) == undisturbed
+    assert keys() == {
+        *("file.csv", "test.csv", "table.parquet", "scaled.parquet", "sweep.parquet", "segments.parquet"),
+        "model.sav",
+    }
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=BUCKET)
+    for version in s3.list_object_versions(Bucket=BUCKET, Prefix=f"{prefix}/")["Versions"]:
+        if version["Key"].endswith(".parquet"):
+            whole = s3.get_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
+            pq.read_table(io.BytesIO(whole["Body"].read()))
 
 
 def test_the_database_away_is_waited_for_or_survived_by_a_retry(

@@ -23,6 +23,8 @@ from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silho
 from threadpoolctl import threadpool_limits
 
 NAMES = ("BALANCE", "PURCHASES", "CREDIT_LIMIT", "PAYMENTS", "CASH_ADVANCE", "TENURE")
+HOSTILE = "<script>alert(1)</script>\"'&+:~/%{x}\u202e" + "n" * 160
+"""A name at its worst: markup, quotes, characters of URLs and of Plotly, a right-to-left mark, long."""
 
 
 @cache

@@ -350,6 +350,11 @@ CASES: list[Case] = [
     ("k_min = 0", lambda good: sweep(good, k_min=0), "k_min=0 should be >= 1"),
     ("negative k_max", lambda good: sweep(good, k_max=-3), "k_max=-3 should be >= 1"),
     ("k_max not an int", lambda good: sweep(good, k_max="many"), "k_max='many' should be an integer"),
+    (
+        "n_jobs = 0",
+        lambda good: sweep(good, n_jobs="{{ 0 }}"),
+        "n_jobs=0 should be >= 1, or -1 for all cores; leave it out for one",
+    ),
     ("half a k", lambda good: sweep(good, k_max=2.5), "k_max=2.5 should be an integer"),
     (
         "k_max that a template left empty",

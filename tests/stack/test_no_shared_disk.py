@@ -15,10 +15,11 @@ from airflow_segmentation.model import load_model
 from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY, Report
 from airflow_segmentation.sweep_table import read_sweep
 from local_airflow import ROOT, AirflowError
+from made.s3 import BUCKET
 from made.stack import Stack
 
 DAG_ID = "customer_segmentation"
-BUCKET, PREFIX = "customers", "team/segments"
+PREFIX = "team/segments"
 ROOT_URI = f"s3://object_storage@{BUCKET}/{PREFIX}"
 WORKERS = ("airflow-worker-1", "airflow-worker-2")
 

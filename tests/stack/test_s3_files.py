@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
+from airflow_segmentation.errors import InputError
 from airflow_segmentation.storage import open_for_reading, written_whole
+from made.s3 import BUCKET, S3Server
 
-BUCKET = "customers"
 BIG = 60 << 20
 """Bytes that s3fs uploads in several parts."""
 
@@ -49,3 +52,47 @@ def test_of_a_file_that_fails_nothing_stays_and_the_old_one_does(s3: Any, connec
     gc.collect()
     assert contents(s3, key) == b"old"
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=BUCKET)
+
+
+def written(uri: str, size: int) -> None:
+    with written_whole(uri) as file:
+        file.write(bytes(size))
+
+
+@pytest.mark.parametrize("size", [10, BIG])
+def test_a_bucket_that_is_not_there_is_bad_input(connected: None, monkeypatch: pytest.MonkeyPatch, size: int):
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", "s3://object_storage@custmers/segments")
+    with pytest.raises(InputError) as caught:
+        written("s3://object_storage@custmers/segments/table.parquet", size)
+    assert str(caught.value) == ("There is no bucket 'custmers' to write to; make it, or choose another path")
+    with pytest.raises(
+        InputError, match=r"There is no file at s3://object_storage@custmers/.*; check the path"
+    ):
+        open_for_reading("s3://object_storage@custmers/segments/table.parquet")
+
+
+@pytest.fixture
+def refusing(s3_server: S3Server, connected: None) -> Iterator[None]:
+    """The server knows nobody, and so not the key of the connection either."""
+
+    def let_in(actions: str) -> None:
+        text = {"Content-Type": "text/plain"}
+        urlopen(Request(f"{s3_server.url}/moto-api/reset-auth", actions.encode(), text)).close()
+
+    let_in("0")
+    yield
+    let_in("inf")
+
+
+@pytest.mark.parametrize("size", [10, BIG])
+def test_a_key_that_the_store_does_not_know_is_bad_input(
+    refusing: None, connection: dict[str, str], size: int
+):
+    uri = f"s3://object_storage@{BUCKET}/key"
+    with pytest.raises(InputError, match=r"may not be written; give .* the connection, the right") as writing:
+        written(uri, size)
+    with pytest.raises(InputError, match=r"may not be read; give .* the connection, the right") as reading:
+        open_for_reading(uri)
+    for error in (writing.value, reading.value):
+        assert connection["password"] not in str(error)
+        assert error.__cause__ is None

@@ -15,16 +15,13 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow_segmentation.report import REPORT_KEY, SUMMARY_KEY
 from made.metadata import add_dag, add_run, push, push_progress, push_report
-from made.reports import hostile, make_progress, make_report
+from made.reports import HOSTILE, hostile, make_progress, make_report
 from sqlalchemy import delete
 from starlette.testclient import TestClient
 
 BASE = "/pluginsv2/segmentation"
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
-
-HOSTILE = "<script>alert(1)</script>\"'&+:~/%{x}\u202e" + "n" * 160
-"""A name at its worst: markup, quotes, characters of URLs and of Plotly, a right-to-left mark, long."""
 
 
 @dataclass

@@ -19,12 +19,11 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from axe_playwright_python.sync_playwright import Axe
 from browser import browser as browser
-from made.metadata import add_run, push_progress, push_report
-from made.reports import make_progress, make_report
+from made.metadata import add_dag, add_run, push_progress, push_report
+from made.reports import HOSTILE, make_progress, make_report
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import delete, update
 
-HOSTILE = "<script>alert(1)</script>\"'&+:~/%{x}\u202e" + "n" * 160
 SERVE = """
 import sys, uvicorn
 from airflow.api_fastapi.app import create_app
@@ -384,6 +383,32 @@ def test_the_runs_of_a_dag_are_compared_by_choice(url: str, page: Page) -> None:
 
     page.wait_for_url("**before=manual__0**")
     expect(page.locator("#drift figcaption")).to_contain_text("changed most")
+
+
+def test_the_boxes_of_a_dag_tell_which_runs_are_drawn(url: str, page: Page) -> None:
+    with create_session(scoped=False) as session:
+        add_dag(session, "many")
+        for number in range(11):
+            run = add_run(session, "many", f"run-{number}", number=number)
+            push_report(session, run, make_report(seed=number % 2))
+    shown(page, f"{url}dag?dag_id=many&task_id=choose")
+    drawn = page.locator("#curves thead th:not(:first-child)")
+    expect(drawn).to_have_text(["run-10", "run-9", "run-8"])
+
+    for number in range(7):
+        page.get_by_label(f"run-{number}", exact=True).press("Space")
+        expect(drawn).to_have_count(4 + number)
+
+    expect(page.get_by_role("checkbox", disabled=True)).to_have_count(1)
+    expect(page.get_by_label("run-7", exact=True)).to_be_disabled()
+    expect(page.get_by_label("run-6", exact=True)).to_be_focused()
+    for left in range(9, 0, -1):
+        page.get_by_role("checkbox", checked=True).last.press("Space")
+        expect(drawn).to_have_count(left)
+    expect(drawn).to_have_text(["run-10"])
+    page.get_by_label("run-10", exact=True).press("Space")
+    expect(drawn).to_have_count(3)
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(3)
 
 
 def test_a_chart_is_saved_as_a_picture(url: str, page: Page, tmp_path: Path) -> None:

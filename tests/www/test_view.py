@@ -14,9 +14,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from airflow_segmentation.report import Report
 from airflow_segmentation.www.view import HEADERS
-from made.reports import make_report
-
-HOSTILE = "<script>alert(1)</script>\"'&+:~/%{x}\u202e" + "n" * 160
+from made.reports import HOSTILE, make_report
 
 
 class Page(HTMLParser):

@@ -125,8 +125,10 @@ class KMeansSweepOperator(BaseOperator):
 
         conn_id = as_connection(self.conn_id)
         stability = as_int("stability", self.stability, minimum=0)
-        jobs = as_optional_int("n_jobs", self.n_jobs, minimum=-1) or 1
-        jobs = (os.cpu_count() or 1) if jobs == -1 else jobs
+        jobs = as_optional_int("n_jobs", self.n_jobs, minimum=-1)
+        if jobs == 0:
+            raise InputError("n_jobs=0 should be >= 1, or -1 for all cores; leave it out for one")
+        jobs = (os.cpu_count() or 1) if jobs == -1 else jobs or 1
 
         uri = output_uri(context, "sweep.parquet")
         with open_data(data, conn_id) as table, warnings.catch_warnings(record=True) as caught:

@@ -252,6 +252,11 @@ class Comparison:
             after=after,
         )
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more curves can be drawn."""
+        return len(self.curves) == figures.MAX_CURVES
+
 
 def dag_page(
     dag_id: str,
