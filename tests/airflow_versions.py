@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
     from sqlalchemy.orm import Session
@@ -64,3 +66,21 @@ def write_dag_models(bundle: str, dag: LazyDeserializedDAG, session: Session) ->
     except ImportError:  # Airflow 3.1
         from airflow.serialization.serialized_objects import SerializedDAG as serialized
     serialized.bulk_write_to_db(bundle, None, [dag], session=session)
+
+
+def tell_callbacks_what_was_raised(patch: pytest.MonkeyPatch) -> None:
+    """Have `dag.test` put the exception into a callback's context, as a worker does.
+
+    Airflow 3.1's and 3.2's leaves it out.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    finalize = task_runner.finalize
+
+    def finalize_as_a_worker_does(
+        ti: Any, state: Any, context: Any, log: Any, error: BaseException | None = None
+    ) -> None:
+        context["exception"] = error
+        finalize(ti, state, context, log, error)
+
+    patch.setattr(task_runner, "finalize", finalize_as_a_worker_does)
