@@ -1,7 +1,8 @@
-"""Run unit and route tests on versions of Airflow and Python: ``python scripts/matrix.py [3.1-py3.10 …]``.
+"""Run unit and route tests on versions of Airflow and Python: ``python scripts/matrix.py [3.1-py3.10 3.2]``.
 
-Each combination has an environment of its own in .cache/matrix, and its tests a home and a folder for
-temporary files, so that several run at the same time. What pytest said stands in a .log file beside it.
+An Airflow alone, such as 3.2, means it on the Python that runs this. Each combination has an environment of
+its own in .cache/matrix, and its tests a home and a folder for temporary files, so that several run at once.
+What pytest said stands in a .log file beside it.
 """
 
 from __future__ import annotations
@@ -59,25 +60,14 @@ class Cell:
         return FOLDER / self.name / "bin" / "python"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a combination."""
-
-    cell: Cell
-    versions: str
-    """The exact versions of Airflow and Python."""
-    told: str
-    """The last line of pytest, or why there is none."""
-    passed: bool | None
-    """None where it could not be run."""
-
-
 def chosen(names: Iterable[str]) -> list[Cell]:
     """Return the combinations of these names; all where there are none.
 
     :raises environment.Problem: if there is no such combination.
     """
     cells = {cell.name: cell for cell in (Cell(a, p) for a in AIRFLOWS for p in PYTHONS)}
+    own = "{}.{}".format(*sys.version_info)
+    names = [f"{name}-py{own}" if name in AIRFLOWS else name for name in names]
     unknown = [name for name in names if name not in cells]
     if unknown:
         raise environment.Problem(f"ONLY={' '.join(unknown)} should be among {', '.join(cells)}")
@@ -97,7 +87,8 @@ def python(version: str) -> str:
             return candidate
     fetched = _output([UV, "python", "install", "--quiet", version])
     if fetched.returncode:
-        raise Unavailable(f"Python {version} is not here, and could not be fetched: {fetched.stdout.strip()}")
+        why = " ".join(fetched.stdout.split())
+        raise Unavailable(f"Python {version} is not here, and could not be fetched: {why}")
     return version
 
 
@@ -113,25 +104,31 @@ def install(cell: Cell) -> None:
     _required([UV, "pip", "install", "--quiet", "--python", cell.executable, *pins, *wanted])
 
 
-def run(cell: Cell) -> Outcome:
-    """Install a combination and run the tests in it."""
+def run(cell: Cell) -> bool | None:
+    """Install a combination, run the tests in it, and print one line about them.
+
+    :returns: whether they passed; None where there is no such Python to run them on.
+    """
     try:
         install(cell)
     except Unavailable as problem:
-        return Outcome(cell, cell.name, str(problem), None)
+        print(f"{cell.name}: not run, since {problem}", flush=True)
+        return None
+    except environment.Problem as problem:
+        print(f"{cell.name}: cannot be installed. {problem}", flush=True)
+        return False
     command = [str(cell.executable), "-m", "pytest", "-p", "no:cacheprovider", *TESTS, "--ignore", BROWSER]
     log = FOLDER / f"{cell.name}.log"
     with tempfile.TemporaryDirectory(prefix=f"{cell.name}-") as temporary, log.open("w") as output:
-        Path(temporary).chmod(0o755)  # some tests give up their rights, and must get there nevertheless
+        Path(temporary).chmod(0o1777)  # as /tmp, for tests that give up their rights
         env = {**os.environ, "TMPDIR": temporary}
         tested = subprocess.run(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
     told = log.read_text().strip().rpartition("\n")[2].strip("= ")
     versions = "from importlib.metadata import version as v; import platform as p; "
     versions += "print(f'Airflow {v(\"apache-airflow\")}, Python {p.python_version()}')"
     found = _required([cell.executable, "-c", versions])
-    outcome = Outcome(cell, found, told, tested.returncode == 0)
-    print(f"{found}: {told}{'' if outcome.passed else f'; see {log}'}", flush=True)
-    return outcome
+    print(f"{found}: {told}{f'; see {log}' if tested.returncode else ''}", flush=True)
+    return tested.returncode == 0
 
 
 def _output(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
@@ -150,12 +147,8 @@ def main(names: list[str]) -> int:
     """Run the combinations, as many at a time as there are cores; return 1 if one failed or none ran."""
     cells = chosen(names)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = list(pool.map(run, cells))
-    for outcome in outcomes:
-        if outcome.passed is None:
-            print(f"{outcome.cell.name} was not run: {outcome.told}")
-    ran = [outcome for outcome in outcomes if outcome.passed is not None]
-    return 0 if ran and all(outcome.passed for outcome in ran) else 1
+        passed = list(pool.map(run, cells))
+    return 0 if True in passed and False not in passed else 1
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
     from sqlalchemy.orm import Session
@@ -56,6 +58,15 @@ def load_operator_links() -> None:
         manager.initialize_extra_operators_links_plugins()  # Airflow 3.1
 
 
+def refusal(uri: str) -> str:
+    """Return what Airflow says of a URI of a storage that there is not."""
+    from airflow.sdk import ObjectStoragePath
+
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # its words are what is asked for
+        ObjectStoragePath(uri).fs  # noqa: B018  # Airflow 3.1 says nothing before
+    return str(caught.value)
+
+
 def write_dag_models(bundle: str, dag: LazyDeserializedDAG, session: Session) -> None:
     """Write what Airflow knows of a Dag besides its serialized form, as its Dag processor does."""
     serialized: Any
@@ -64,3 +75,21 @@ def write_dag_models(bundle: str, dag: LazyDeserializedDAG, session: Session) ->
     except ImportError:  # Airflow 3.1
         from airflow.serialization.serialized_objects import SerializedDAG as serialized
     serialized.bulk_write_to_db(bundle, None, [dag], session=session)
+
+
+def tell_callbacks_what_was_raised(patch: pytest.MonkeyPatch) -> None:
+    """Have `dag.test` put the exception into a callback's context, as a worker does.
+
+    Airflow 3.1's and 3.2's leaves it out.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    finalize = task_runner.finalize
+
+    def finalize_as_a_worker_does(
+        ti: Any, state: Any, context: Any, log: Any, error: BaseException | None = None
+    ) -> None:
+        context["exception"] = error
+        finalize(ti, state, context, log, error)
+
+    patch.setattr(task_runner, "finalize", finalize_as_a_worker_does)

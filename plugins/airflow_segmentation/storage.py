@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import fsspec
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, conf, redact
 from airflow.sdk import ObjectStoragePath
 from fsspec.implementations.local import LocalFileSystem
@@ -197,6 +198,9 @@ def fingerprint(uri: str, conn_id: str | None = None) -> str:
 def resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:
     """Return the filesystem of a URI, and the path in it.
 
+    :param conn_id: the connection of a URI that names none. Of a URI that names one, every version of Airflow
+        would choose otherwise: 3.1 this, even if it is None, 3.2 the URI's, 3.3 this, unless it is None.
+
     :raises InputError: if there is no such filesystem, or the path is not an allowed one.
     """
     shown = without_secrets(uri)
@@ -206,12 +210,14 @@ def resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:
             "in an Airflow connection, and name that: scheme://connection@bucket/key"
         )
     try:
-        path = ObjectStoragePath(uri, conn_id=conn_id)
+        path = ObjectStoragePath(uri)
+        if conn_id and not _connection(path):
+            path = ObjectStoragePath(uri, conn_id=conn_id)
         _require_allowed(path, shown)
         fs = path.fs
     except AirflowNotFoundException:
         raise InputError(
-            f"{shown} needs the connection {path.conn_id!r}, which there is not; add it in Admin > "
+            f"{shown} needs the connection {_connection(path)!r}, which there is not; add it in Admin > "
             "Connections, or name another"
         ) from None
     except (ValueError, ImportError) as error:
@@ -222,6 +228,11 @@ def resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:
     return fs, _real(path) if isinstance(fs, LocalFileSystem) else path.path
 
 
+def _connection(path: ObjectStoragePath) -> str | None:
+    """Return the connection that a path opens with; Airflow 3.1 keeps it among the options of the store."""
+    return getattr(path, "conn_id", None) or path.storage_options.get("conn_id")
+
+
 def _require_allowed(path: ObjectStoragePath, shown: str) -> None:
     allowed = conf.get("segmentation", "allowed_paths", fallback="")
     roots = [root.strip() for root in re.split(r"[,\n]", allowed) if root.strip()]
@@ -229,6 +240,8 @@ def _require_allowed(path: ObjectStoragePath, shown: str) -> None:
         return
     place = _place(path)
     try:
+        for root in roots:
+            _require_known(ObjectStoragePath(root).protocol)
         above = [_place(ObjectStoragePath(root)) for root in (*roots, storage_path(), *scratch.in_use)]
     except ValueError as error:
         raise InputError(
@@ -241,6 +254,12 @@ def _require_allowed(path: ObjectStoragePath, shown: str) -> None:
             f"{', '.join(map(without_secrets, roots))}; choose a path under one of them, or ask the "
             "administrator of this Airflow to allow another"
         )
+
+
+def _require_known(protocol: str) -> None:
+    """Raise ValueError if there is no such protocol, as Airflow 3.1 says only when it opens a path."""
+    with contextlib.suppress(ImportError):  # one that there is, though not installed here
+        fsspec.get_filesystem_class(protocol)
 
 
 def _place(path: ObjectStoragePath) -> tuple[str, ...] | None:
@@ -256,7 +275,7 @@ def _place(path: ObjectStoragePath) -> tuple[str, ...] | None:
         pass
     if ".." in re.split(r"[/\\]", decoded):
         return None
-    store = (path.protocol, str(path.conn_id), repr(sorted(path.storage_options.items())))
+    store = (path.protocol, str(_connection(path)), repr(sorted(path.storage_options.items())))
     return (*store, *path.path.rstrip("/").split("/"))
 
 

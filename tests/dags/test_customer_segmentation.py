@@ -30,10 +30,10 @@ def test_composes_the_five_operators_in_a_line(dag):
     [("s3://aws@bucket/segments/", "s3://aws@bucket/segments"), ("/mnt/segments", str(DAGS.parent))],
 )
 def test_data_and_model_lie_in_the_object_store_where_there_is_one(monkeypatch, storage_path, project):
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow_versions import dag_bag
 
     monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", storage_path)
-    dag = DagBag(DAGS).dags["customer_segmentation"]
+    dag = dag_bag(DAGS).dags["customer_segmentation"]
     assert dag.get_task("load").path == f"{project}/data/file.csv"
     assert dag.get_task("choose").model_path == f"{project}/model/model.sav"
     assert dag.get_task("assign").data == f"{project}/data/test.csv"

@@ -49,7 +49,17 @@ def api_server() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def run_dag(metadata_database: None, api_server: None) -> Callable[..., Run]:
+def callbacks_as_on_a_worker() -> Iterator[None]:
+    """Callbacks are told what a task raised."""
+    from airflow_versions import tell_callbacks_what_was_raised
+
+    with pytest.MonkeyPatch.context() as patch:
+        tell_callbacks_what_was_raised(patch)
+        yield
+
+
+@pytest.fixture(scope="session")
+def run_dag(metadata_database: None, api_server: None, callbacks_as_on_a_worker: None) -> Callable[..., Run]:
     """A function that runs a Dag to its end and returns a :class:`Run`; keywords are those of `dag.test`."""
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.serialized_dag import SerializedDagModel
