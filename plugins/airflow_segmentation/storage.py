@@ -151,8 +151,8 @@ def _uploaded(fs: AbstractFileSystem, final: str) -> Iterator[IO[bytes]]:
         with contextlib.suppress(Exception):
             file.discard()
         file.closed = True  # or the garbage collector would close it, and so put it after all
-        if isinstance(error, FileNotFoundError):
-            bucket = final.partition("/")[0]
+        bucket = final.partition("/")[0]
+        if isinstance(error, FileNotFoundError) and not fs.exists(bucket):
             raise InputError(
                 f"There is no bucket {bucket!r} to write to; make it, or choose another path"
             ) from None
