@@ -2,7 +2,7 @@
 
 Run as `.venv/bin/python benchmarks/sweep.py`; works that are compared take turns, and medians are shown.
 Prints the table, writes it into benchmarks/README.md and all figures to benchmarks/sweep.json. Names of
-comparisons, such as `small busy`, run only these, and write nothing.
+comparisons, such as `small busy`, run only these; the others keep the figures that they had.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "benchmarks" / "README.md"
+RESULTS = ROOT / "benchmarks" / "sweep.json"
 sys.path.insert(0, str(ROOT / "plugins"))
 
 BATCH = 2**18
@@ -355,7 +358,7 @@ def compare_small(folder: Path, figures: dict[str, Any]) -> list[Row]:
     curves = np.array([run["sse"] for run in seeds])
     tutorial = np.array(results["tutorial"][0]["sse"])
     best = np.min([*curves, *(results[peer][0]["sse"] for peer in peers)], axis=0)
-    figures["small"] = {
+    figures |= {
         name: {figure: median(runs, figure) for figure in ("wall", "cpu", "memory")}
         | ({"sse over best known": (np.array(runs[0]["sse"]) / best).tolist()} if "sse" in runs[0] else {})
         for name, runs in results.items()
@@ -429,36 +432,30 @@ def compare_busy(folder: Path, figures: dict[str, Any]) -> list[Row]:
             other.kill()
             other.wait()
     slower = median(busy, "wall") / median(alone, "wall")
-    figures["busy"] = {"alone": median(alone, "wall"), "busy": median(busy, "wall")}
+    figures |= {"alone": median(alone, "wall"), "busy": median(busy, "wall")}
     return [("Beside a busy process: wall / alone", "<= 2", f"{slower:.2f}", slower <= 2)]
 
 
-def compare_large(folder: Path, figures: dict[str, Any]) -> list[Row]:
-    rows: list[Row] = []
-    for name, (_, features, needed) in LARGE.items():
-        measured(folder, "made_data", name)
-        results: dict[str, list[Any]] = {"ours": [], "peer": []}
-        for seed in range(RUNS):
-            works: dict[str, tuple[str, ...]] = {
-                "ours": ("large_sweep", name, str(seed)),
-                "peer": ("large_peer", name, str(seed)),
-            }
-            for who, (found,) in alternating(folder, works, runs=1).items():
-                results[who].append(found)
-        (folder / f"{name}.parquet").unlink()
-        figures[name] = results
-        faster = median(results["peer"], "wall") / median(results["ours"], "wall")
-        ours, peer = (np.array([run["sse"] for run in results[who]]) for who in ("ours", "peer"))
-        where, limit, above = "any k", 0.01, float((ours / peer.mean(axis=0)).max() - 1)
-        if features > 3:
-            where, limit, above = "the mean", 0.0, float((ours / peer.mean(axis=0)).mean() - 1)
-        memory = max(run["memory"] for run in results["ours"])
-        rows += [
-            (f"{name}: wall of scikit-learn / ours", f">= {needed}", f"{faster:.0f}", faster >= needed),
-            (f"{name}: SSE above its mean, at {where}", f"<= {limit:.0%}", f"{above:.2%}", above <= limit),
-            (f"{name}: peak memory", "< 1 GB", f"{memory:.0f} MB", memory < 1000),
-        ]
-    return rows
+def compare_large(name: str, folder: Path, figures: dict[str, Any]) -> list[Row]:
+    _, features, needed = LARGE[name]
+    measured(folder, "made_data", name)
+    ours, peers = [], []
+    for seed in map(str, range(RUNS)):
+        ours.append(measured(folder, "large_sweep", name, seed))
+        peers.append(measured(folder, "large_peer", name, seed))
+    (folder / f"{name}.parquet").unlink()
+    figures |= {"ours": ours, "peer": peers}
+    faster = median(peers, "wall") / median(ours, "wall")
+    ratios = np.array([run["sse"] for run in ours]) / np.mean([run["sse"] for run in peers], axis=0)
+    where, limit, above = "any k", 0.01, float(ratios.max() - 1)
+    if features > 3:
+        where, limit, above = "the mean", 0.0, float(ratios.mean() - 1)
+    memory = max(run["memory"] for run in ours)
+    return [
+        (f"{name}: wall of scikit-learn / ours", f">= {needed}", f"{faster:.0f}", faster >= needed),
+        (f"{name}: SSE above its mean, at {where}", f"<= {limit:.0%}", f"{above:.2%}", above <= limit),
+        (f"{name}: peak memory", "< 1 GB", f"{memory:.0f} MB", memory < 1000),
+    ]
 
 
 CSVS = {"large": "CSV of 10M x 3", "customers": "CSV of 10M x 18"}
@@ -515,7 +512,7 @@ def compare_files(folder: Path, figures: dict[str, Any]) -> list[Row]:
 COMPARISONS: dict[str, Callable[[Path, dict[str, Any]], list[Row]]] = {
     "small": compare_small,
     "busy": compare_busy,
-    "large": compare_large,
+    **{name: partial(compare_large, name) for name in LARGE},
     "files": compare_files,
 }
 
@@ -542,20 +539,20 @@ def main() -> int:
         found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         print(json.dumps(found))
         return 0
-    figures: dict[str, Any] = {}
-    rows: list[Row] = []
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with tempfile.TemporaryDirectory(prefix="segmentation-bench-") as folder:
         for name in arguments.names or COMPARISONS:
-            rows += COMPARISONS[name](Path(folder), figures)
+            figures: dict[str, Any] = {}
+            known[name] = {"rows": COMPARISONS[name](Path(folder), figures), "figures": figures}
+    rows = [row for name in COMPARISONS for row in known.get(name, {"rows": []})["rows"]]
     text = table(rows)
-    if "small" in figures:
-        text += f"\n\n{table_of_peers(figures['small'])}\n\nCPU and wall are in times of the sweep's."
+    if "small" in known:
+        peers = table_of_peers(known["small"]["figures"])
+        text += f"\n\n{peers}\n\nCPU and wall are in times of the sweep's."
     print(text)
-    if not arguments.names:
-        readme = ROOT / "benchmarks" / "README.md"
-        before, _, rest = readme.read_text().partition(BEGIN)
-        readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
-        (ROOT / "benchmarks" / "sweep.json").write_text(json.dumps(figures, indent=1) + "\n")
+    before, _, rest = README.read_text().partition(BEGIN)
+    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    RESULTS.write_text(json.dumps(known, indent=1) + "\n")
     return 0 if all(met for *_, met in rows) else 1
 
 
