@@ -11,8 +11,9 @@ COPY constraints.txt /tmp/constraints.txt
 RUN pip install --no-cache-dir --constraint /tmp/constraints.txt \
     kneed pandas plotly pyarrow scikit-learn skops threadpoolctl
 
-# Group 0 may write: the user id of the processes is chosen when they start, their group is always 0.
 COPY --chown=airflow:0 plugins /opt/airflow/plugins
 COPY --chown=airflow:0 dags /opt/airflow/dags
 COPY --chown=airflow:0 data /opt/airflow/data
-COPY --chown=airflow:0 --chmod=775 model /opt/airflow/model
+# Group 0 may write here: the user id of the processes is chosen when they start, their group is always 0. Made and not
+# copied, since COPY's --chmod is for what is in a folder, not for the folder itself.
+RUN mkdir --mode=775 /opt/airflow/model

@@ -136,9 +136,9 @@ def test_the_image_is_the_pinned_airflow_with_all_other_requirements():
 
 
 def test_the_image_holds_the_folders_that_are_mounted(services):
-    copied = re.findall(
-        r"^COPY .*?(\S+) /opt/airflow/(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE
-    )
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copied = re.findall(r"^COPY .*?(\S+) /opt/airflow/(\S+)$", dockerfile, re.MULTILINE)
+    copied += re.findall(r"^RUN mkdir --mode=775 /opt/airflow/((\S+))$", dockerfile, re.MULTILINE)
     mounted = [volume.split(":") for volume in services["airflow-worker"]["volumes"]]
     assert dict(copied) == {
         source.removeprefix("./"): target.removeprefix("/opt/airflow/")
