@@ -62,6 +62,12 @@ def test_waits_for_what_it_depends_on(services):
             )
 
 
+@pytest.mark.parametrize("name", AIRFLOW)
+def test_a_check_past_its_timeout_is_ended_and_not_only_its_shell(services, name):
+    kind, command, *_ = services[name].get("healthcheck", {"test": ["NONE", ""]})["test"]
+    assert kind in ("CMD", "NONE") or command.startswith("exec ")
+
+
 def test_what_is_published_is_so_on_this_machine_only(services):
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert ports.keys() == {"airflow-apiserver", "flower"}
