@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-stack test-faults lint audit licences bench constraints clean
+.PHONY: help demo test test-matrix test-stack test-faults test-compose lint audit licences bench constraints clean
 
 # The Python that makes .venv: the first that runs, since a version manager's shim can be there and fail.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3; do \
@@ -34,6 +34,10 @@ test-stack:  ## Run docker-compose.yaml's services and test them; needs PostgreS
 test-faults:  ## Kill tasks, take database and storage away, and look whether every run ends well (minutes)
 	$(ENVIRONMENT) test s3 stack
 	@.venv/bin/python -m pytest tests/faults
+
+test-compose:  ## Run docker-compose.yaml itself; needs Docker, Compose 2 and the base images (minutes)
+	$(ENVIRONMENT) test
+	@.venv/bin/python -m pytest tests/compose
 
 lint:  ## Check style and types
 	$(ENVIRONMENT) test

@@ -1,0 +1,151 @@
+"""docker-compose.yaml and Dockerfile under Docker itself, by the commands of the README's "In production".
+
+Unlike `tests/stack` this needs a Docker engine with Compose 2, the base images, and some minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request
+
+import pytest
+import yaml
+from local_airflow import ROOT
+from made.stack import INIT, Stack
+
+DAG_ID = "customer_segmentation"
+IMAGE = "airflow-segmentation"
+PROJECT = "segmentation-test"
+CHECKOUT = (
+    ".dockerignore",
+    "Dockerfile",
+    "constraints.txt",
+    "docker-compose.yaml",
+    "dags",
+    "data",
+    "plugins",
+)
+NAP = """
+import time
+from airflow.sdk import DAG, task
+
+with DAG("nap", schedule=None):
+    task(task_id="nap")(lambda: time.sleep(20))()
+"""
+
+
+class Containers(Stack):
+    """The services of docker-compose.yaml as containers, in a checkout of their own."""
+
+    def start(self) -> None:
+        for name in CHECKOUT:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, self.home / name)
+        (self.home / "model").mkdir()
+        self.dags = self.home / "dags"
+        (self.dags / "nap.py").write_text(NAP)
+        readme = (ROOT / "README.md").read_text()
+        [secrets] = re.findall(r"^cat > \.env <<END\n.+?^END$", readme, re.DOTALL | re.MULTILINE)
+        [up] = re.findall(r"^docker compose up --build .*--scale.*$", readme, re.MULTILINE)
+        self._started = datetime.now(timezone.utc)
+        self.shell(secrets)
+        self.shell(up)
+        variables = dict(line.split("=", 1) for line in (self.home / ".env").read_text().splitlines())
+        self.log_in(variables["AIRFLOW_USERNAME"], variables["AIRFLOW_PASSWORD"])
+
+    def stop(self) -> None:
+        self.shell("docker compose down --volumes")
+
+    def shell(self, command: str) -> str:
+        """Run a command of the shell in the checkout, and return what it printed."""
+        names = {"COMPOSE_PROJECT_NAME": PROJECT, "COMPOSE_PROFILES": "flower"}
+        ports = {"PORT": str(self.port), "FLOWER_PORT": str(self._ports["flower"])}
+        done = subprocess.run(
+            ["bash", "-ec", command],
+            cwd=self.home,
+            env=os.environ | names | ports,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        return done.stdout
+
+    def status(self, path: str, headers: dict[str, str]) -> int:
+        """Return the HTTP status of a page."""
+        with self._opener.open(Request(self.url + path, headers=headers), timeout=60) as response:
+            return response.status
+
+    def _check(self) -> None:
+        """Docker starts what ends."""
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[Containers]:
+    with tempfile.TemporaryDirectory(prefix="segmentation-compose-", ignore_cleanup_errors=True) as home:
+        Path(home).chmod(0o755)  # the containers run as other users
+        containers = Containers(Path(home), workers=3)
+        with containers:
+            yield containers
+
+
+@pytest.fixture(scope="module")
+def run_id(up: Containers) -> str:
+    return up.run_dag(DAG_ID)
+
+
+def test_every_service_is_healthy_and_no_secret_is_one_that_everybody_knows(up: Containers):
+    listed = [json.loads(line) for line in up.shell("docker compose ps --format json").splitlines()]
+    running = {item["Name"].removeprefix(f"{PROJECT}-").rpartition("-")[0] for item in listed}
+    assert running == {*yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"]} - {INIT}
+    assert {item["Health"] for item in listed} == {"healthy"}
+    assert "WARNING: everybody knows" not in up.shell(f"docker compose logs {INIT}")
+
+
+def test_tasks_run_on_every_worker_and_their_logs_are_read(up: Containers, run_id: str):
+    hosts: set[str] = set()
+    for _ in range(8):  # which worker takes a task is chance
+        hosts |= {task["hostname"] for task in up.tasks(DAG_ID, up.run_dag(DAG_ID))}
+        if len(hosts) == up.workers:
+            break
+    assert len(hosts) == up.workers
+    path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/sweep/logs/1"
+    assert "Swept k=1..49 over 8949 rows" in str(up.request("GET", path))
+    assert (up.home / "model" / "model.sav").exists()
+
+
+def test_the_page_shows_a_run_to_whom_is_logged_in(up: Containers, run_id: str):
+    query = f"dag_id={DAG_ID}&run_id={run_id.replace('+', '%2B')}"
+    assert up.status(f"/pluginsv2/segmentation/run?{query}", up.headers) == 200
+    with pytest.raises(HTTPError, match="401"):
+        up.status(f"/pluginsv2/segmentation/run?{query}", {})
+
+
+def test_a_worker_that_is_stopped_lets_its_task_finish(up: Containers):
+    up.wait_for_dag("nap")
+    run_id = up.trigger("nap")
+    [host] = up.until(
+        lambda: [task["hostname"] for task in up.tasks("nap", run_id) if task["state"] == "running"],
+        "The task did not start",
+    )
+    up.shell(f"docker stop {host}")
+    up.expect_success("nap", run_id)
+    assert [task["try_number"] for task in up.tasks("nap", run_id)] == [1]
+
+
+def test_the_image_leaves_no_package_with_a_version_that_another_forbids():
+    check = ["--entrypoint", "python", IMAGE, "-m", "pip", "check"]
+    subprocess.run(["docker", "run", "--rm", *check], check=True)
+
+
+def test_the_image_alone_lets_any_user_of_group_0_write_the_model():
+    touch = ["--user", "1234:0", "--entrypoint", "touch", IMAGE, "/opt/airflow/model/model.sav"]
+    subprocess.run(["docker", "run", "--rm", *touch], check=True)
