@@ -31,8 +31,6 @@ KEEPER = Path(__file__).with_name("keeper.py")
 
 HOST = "127.0.0.1"
 POLL = 0.1
-TIMEOUT = 180.0
-"""Seconds that starting Airflow, or reading a Dag file, may take before it counts as failed."""
 LINES = 15
 """Lines of a log that tell what went wrong."""
 
@@ -60,6 +58,9 @@ class Airflow:
     :param plugins: Airflow's plugins folder.
     :param settings: environment variables on top of the ones that make it so.
     """
+
+    patience = 180.0
+    """Seconds that starting Airflow, or reading a Dag file, may take before it counts as failed."""
 
     def __init__(
         self,
@@ -321,11 +322,12 @@ class Airflow:
             return True
         return False
 
-    def until(self, condition: Callable[[], T], problem: str, timeout: float = TIMEOUT) -> T:
+    def until(self, condition: Callable[[], T], problem: str, timeout: float | None = None) -> T:
         """Return what the condition gives once that is true.
 
         :raises AirflowError: if a component of Airflow ends, or the time is up.
         """
+        timeout = self.patience if timeout is None else timeout
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             self._check()

@@ -17,7 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -79,6 +79,10 @@ class Stack(Airflow):
     :param home: folder for everything that they write; others than this user must be able to enter it.
     :param workers: how many of the worker, as `--scale` says.
     """
+
+    # For a service that hangs: one that ends is noticed at once. On a busy machine a first start, which
+    # compiles all of Airflow, is slow; airflow-init alone took more than three minutes.
+    patience = 900.0
 
     def __init__(self, home: Path, workers: int = 2) -> None:
         super().__init__(home, free_port(), dags=home / "project" / "dags")
@@ -320,10 +324,17 @@ class Stack(Airflow):
         def is_healthy() -> bool:
             return subprocess.run(check, shell=True, env=environment, capture_output=True).returncode == 0
 
-        self.until(is_healthy, f"{container.name} was not healthy")
+        self._until_ready(container, is_healthy, "was not healthy")
 
     def _wait_until_completed(self, container: Container) -> None:
-        self.until(lambda: container.process.poll() is not None, f"{container.name} did not complete")
+        self._until_ready(container, lambda: container.process.poll() is not None, "did not complete")
+
+    def _until_ready(self, container: Container, condition: Callable[[], bool], problem: str) -> None:
+        """Wait for a condition; if it is not met, tell what the container printed: its log will be gone."""
+        try:
+            self.until(condition, f"{container.name} {problem}")
+        except AirflowError as error:
+            raise AirflowError(f"{error}\n{container.name} printed:\n{tail(container.log)}") from None
 
     def _check(self) -> None:
         """Raise :class:`AirflowError` if a service has failed, or ended that should run."""
