@@ -59,19 +59,6 @@ class Cell:
         return FOLDER / self.name / "bin" / "python"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a combination."""
-
-    cell: Cell
-    versions: str
-    """The exact versions of Airflow and Python."""
-    told: str
-    """The last line of pytest, or why there is none."""
-    passed: bool | None
-    """None where it could not be run."""
-
-
 def chosen(names: Iterable[str]) -> list[Cell]:
     """Return the combinations of these names; all where there are none.
 
@@ -97,7 +84,8 @@ def python(version: str) -> str:
             return candidate
     fetched = _output([UV, "python", "install", "--quiet", version])
     if fetched.returncode:
-        raise Unavailable(f"Python {version} is not here, and could not be fetched: {fetched.stdout.strip()}")
+        why = " ".join(fetched.stdout.split())
+        raise Unavailable(f"Python {version} is not here, and could not be fetched: {why}")
     return version
 
 
@@ -113,12 +101,19 @@ def install(cell: Cell) -> None:
     _required([UV, "pip", "install", "--quiet", "--python", cell.executable, *pins, *wanted])
 
 
-def run(cell: Cell) -> Outcome:
-    """Install a combination and run the tests in it."""
+def run(cell: Cell) -> bool | None:
+    """Install a combination, run the tests in it, and print one line about them.
+
+    :returns: whether they passed; None where there is no such Python to run them on.
+    """
     try:
         install(cell)
     except Unavailable as problem:
-        return Outcome(cell, cell.name, str(problem), None)
+        print(f"{cell.name}: not run, since {problem}", flush=True)
+        return None
+    except environment.Problem as problem:
+        print(f"{cell.name}: cannot be installed. {problem}", flush=True)
+        return False
     command = [str(cell.executable), "-m", "pytest", "-p", "no:cacheprovider", *TESTS, "--ignore", BROWSER]
     log = FOLDER / f"{cell.name}.log"
     with tempfile.TemporaryDirectory(prefix=f"{cell.name}-") as temporary, log.open("w") as output:
@@ -129,9 +124,8 @@ def run(cell: Cell) -> Outcome:
     versions = "from importlib.metadata import version as v; import platform as p; "
     versions += "print(f'Airflow {v(\"apache-airflow\")}, Python {p.python_version()}')"
     found = _required([cell.executable, "-c", versions])
-    outcome = Outcome(cell, found, told, tested.returncode == 0)
-    print(f"{found}: {told}{'' if outcome.passed else f'; see {log}'}", flush=True)
-    return outcome
+    print(f"{found}: {told}{f'; see {log}' if tested.returncode else ''}", flush=True)
+    return tested.returncode == 0
 
 
 def _output(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
@@ -147,15 +141,13 @@ def _required(command: list[str | Path]) -> str:
 
 
 def main(names: list[str]) -> int:
-    """Run the combinations, as many at a time as there are cores; return 1 if one failed or none ran."""
+    """Run the combinations, as many at a time as there are cores; return 1 if one failed."""
     cells = chosen(names)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outcomes = list(pool.map(run, cells))
-    for outcome in outcomes:
-        if outcome.passed is None:
-            print(f"{outcome.cell.name} was not run: {outcome.told}")
-    ran = [outcome for outcome in outcomes if outcome.passed is not None]
-    return 0 if ran and all(outcome.passed for outcome in ran) else 1
+        passed = list(pool.map(run, cells))
+    if set(passed) == {None}:
+        print("Nothing was tested")
+    return 1 if False in passed else 0
 
 
 if __name__ == "__main__":

@@ -37,16 +37,39 @@ def no_python(monkeypatch, tmp_path):
     """A machine with no Python but the one that runs, and no network."""
     monkeypatch.setattr(matrix.Path, "home", lambda: tmp_path)
     monkeypatch.setattr(environment, "works", lambda program: False)
-    failed = subprocess.CompletedProcess([], 1, "error: no download found\n")
+    failed = subprocess.CompletedProcess([], 1, "error: no download found\n  Caused by: no network\n")
     monkeypatch.setattr(matrix, "_output", lambda command: failed)
     matrix.python.cache_clear()
     yield
     matrix.python.cache_clear()
 
 
-def test_a_python_that_cannot_be_had_is_said_so_and_nothing_passes(no_python, capsys):
-    assert matrix.main(["3.1-py3.10"]) == 1
-    assert (
-        "3.1-py3.10 was not run: Python 3.10 is not here, and could not be fetched: error: no download found"
-        in capsys.readouterr().out
+def test_a_python_that_cannot_be_had_is_said_so_in_a_line_and_is_no_failure(no_python, capsys):
+    assert matrix.main(["3.1-py3.10"]) == 0
+    assert capsys.readouterr().out == (
+        "3.1-py3.10: not run, since Python 3.10 is not here, and could not be fetched: error: no download "
+        "found Caused by: no network\n"
+        "Nothing was tested\n"
     )
+
+
+def test_a_combination_without_wheels_says_so_fails_and_keeps_no_other_from_running(
+    no_python, monkeypatch, capsys
+):
+    monkeypatch.setattr(environment, "works", lambda program: True)
+    with_no_wheel = subprocess.CompletedProcess([], 1, "No solution found: pyarrow has no wheels\n")
+    monkeypatch.setattr(matrix, "_output", lambda command: with_no_wheel)
+    assert matrix.main(["3.1-py3.10", "3.2-py3.10"]) == 1
+    told = capsys.readouterr().out
+    for name in ("3.1-py3.10", "3.2-py3.10"):
+        assert f"{name}: cannot be installed. Installing failed:\nNo solution found: pyarrow has no" in told
+
+
+@pytest.mark.parametrize(
+    ("came_of_them", "code"),
+    [([True, True], 0), ([True, None], 0), ([True, False], 1), ([None, False], 1), ([None, None], 0)],
+)
+def test_none_may_fail(monkeypatch, came_of_them, code):
+    outcomes = dict(zip(matrix.chosen(["3.1-py3.10", "3.3-py3.13"]), came_of_them, strict=True))
+    monkeypatch.setattr(matrix, "run", outcomes.get)
+    assert matrix.main(["3.1-py3.10", "3.3-py3.13"]) == code
