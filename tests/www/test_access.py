@@ -152,6 +152,13 @@ def test_the_header_wins_over_the_cookie(server: Any) -> None:
     assert server.get(ROUTES["/run"], "admin", headers=bearer).status_code == 403
 
 
+def test_of_two_headers_the_first_counts(server: Any) -> None:
+    admin, nobody = (("Authorization", f"Bearer {server.tokens[name]}") for name in ("admin", "nobody"))
+
+    assert server.get(ROUTES["/run"], None, headers=[admin, nobody]).status_code == 200
+    assert server.get(ROUTES["/run"], None, headers=[nobody, admin]).status_code == 403
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET", "HEAD", "OPTIONS"])
 @pytest.mark.parametrize("visitor", ["admin", "nobody", None])
 def test_no_request_changes_anything(

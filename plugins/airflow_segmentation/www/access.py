@@ -91,7 +91,9 @@ def authenticate(request: Request) -> Viewer:
 
 def _token(request: Request) -> str | None:
     """Return the token of a request; as in Airflow's own API, the header wins over the cookie."""
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    # Where nobody logs in, Airflow adds a header to that of the request; the first counts, as in its API.
+    header = request.headers.get("Authorization", "").partition(",")[0]
+    scheme, _, credentials = header.partition(" ")
     if scheme.lower() == "bearer":
         return credentials.strip()
     return request.cookies.get(COOKIE_NAME_JWT_TOKEN)
