@@ -117,7 +117,7 @@ def run(cell: Cell) -> bool | None:
     command = [str(cell.executable), "-m", "pytest", "-p", "no:cacheprovider", *TESTS, "--ignore", BROWSER]
     log = FOLDER / f"{cell.name}.log"
     with tempfile.TemporaryDirectory(prefix=f"{cell.name}-") as temporary, log.open("w") as output:
-        Path(temporary).chmod(0o755)  # some tests give up their rights, and must get there nevertheless
+        Path(temporary).chmod(0o1777)  # as /tmp, for tests that give up their rights
         env = {**os.environ, "TMPDIR": temporary}
         tested = subprocess.run(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
     told = log.read_text().strip().rpartition("\n")[2].strip("= ")
