@@ -58,6 +58,15 @@ def load_operator_links() -> None:
         manager.initialize_extra_operators_links_plugins()  # Airflow 3.1
 
 
+def refusal(uri: str) -> str:
+    """Return what Airflow says of a URI of a storage that there is not."""
+    from airflow.sdk import ObjectStoragePath
+
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  # its words are what is asked for
+        ObjectStoragePath(uri).fs  # noqa: B018  # Airflow 3.1 says nothing before
+    return str(caught.value)
+
+
 def write_dag_models(bundle: str, dag: LazyDeserializedDAG, session: Session) -> None:
     """Write what Airflow knows of a Dag besides its serialized form, as its Dag processor does."""
     serialized: Any

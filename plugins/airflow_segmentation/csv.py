@@ -329,7 +329,7 @@ def _chunks(csv: Csv, as_text: Sequence[str]) -> Iterator[pd.DataFrame]:
     except UnicodeDecodeError as error:
         encoding = "utf-16" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else "latin-1"
         raise InputError(
-            f"{csv.name} is not {error.encoding} text ({error.reason} at byte {error.start}); "
+            f"{csv.name} is not {error.encoding} text ({error.reason}); "
             f"name its encoding, for example read_csv_kwargs={{'encoding': {encoding!r}}}"
         ) from None
     except pd.errors.EmptyDataError:
