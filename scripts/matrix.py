@@ -1,8 +1,7 @@
-"""Run unit and route tests on versions of Airflow and Python: ``python scripts/matrix.py [3.1-py3.10 3.2]``.
+"""Run unit and route tests on versions of Airflow and Python: ``python scripts/matrix.py [3.1-py3.10 …]``.
 
-An Airflow alone, such as 3.2, means it on the Python that runs this. Each combination has an environment of
-its own in .cache/matrix, and its tests a home and a folder for temporary files, so that several run at once.
-What pytest said stands in a .log file beside it.
+Each combination has an environment of its own in .cache/matrix, and its tests a home and a folder for
+temporary files, so that several run at the same time. What pytest said stands in a .log file beside it.
 """
 
 from __future__ import annotations
@@ -66,8 +65,6 @@ def chosen(names: Iterable[str]) -> list[Cell]:
     :raises environment.Problem: if there is no such combination.
     """
     cells = {cell.name: cell for cell in (Cell(a, p) for a in AIRFLOWS for p in PYTHONS)}
-    own = "{}.{}".format(*sys.version_info)
-    names = [f"{name}-py{own}" if name in AIRFLOWS else name for name in names]
     unknown = [name for name in names if name not in cells]
     if unknown:
         raise environment.Problem(f"ONLY={' '.join(unknown)} should be among {', '.join(cells)}")
@@ -144,11 +141,13 @@ def _required(command: list[str | Path]) -> str:
 
 
 def main(names: list[str]) -> int:
-    """Run the combinations, as many at a time as there are cores; return 1 if one failed or none ran."""
+    """Run the combinations, as many at a time as there are cores; return 1 if one failed."""
     cells = chosen(names)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         passed = list(pool.map(run, cells))
-    return 0 if True in passed and False not in passed else 1
+    if set(passed) == {None}:
+        print("Nothing was tested")
+    return 1 if False in passed else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import configparser
 import subprocess
-import sys
 
 import environment
 import matrix
@@ -12,11 +11,6 @@ import pytest
 def test_every_combination_is_run_unless_some_are_named():
     assert len(matrix.chosen([])) == len(matrix.AIRFLOWS) * len(matrix.PYTHONS)
     assert [cell.name for cell in matrix.chosen(["3.3-py3.13", "3.1-py3.10"])] == ["3.3-py3.13", "3.1-py3.10"]
-
-
-def test_an_airflow_alone_is_run_on_this_python():
-    this = "{}.{}".format(*sys.version_info)
-    assert [cell.name for cell in matrix.chosen(["3.2"])] == [f"3.2-py{this}"]
 
 
 def test_a_combination_that_is_none_names_those_there_are():
@@ -50,11 +44,12 @@ def no_python(monkeypatch, tmp_path):
     matrix.python.cache_clear()
 
 
-def test_a_python_that_cannot_be_had_is_said_so_in_a_line_and_nothing_passes(no_python, capsys):
-    assert matrix.main(["3.1-py3.10"]) == 1
+def test_a_python_that_cannot_be_had_is_said_so_in_a_line_and_is_no_failure(no_python, capsys):
+    assert matrix.main(["3.1-py3.10"]) == 0
     assert capsys.readouterr().out == (
         "3.1-py3.10: not run, since Python 3.10 is not here, and could not be fetched: error: no download "
         "found Caused by: no network\n"
+        "Nothing was tested\n"
     )
 
 
@@ -72,9 +67,9 @@ def test_a_combination_without_wheels_says_so_fails_and_keeps_no_other_from_runn
 
 @pytest.mark.parametrize(
     ("came_of_them", "code"),
-    [([True, True], 0), ([True, None], 0), ([True, False], 1), ([None, False], 1), ([None, None], 1)],
+    [([True, True], 0), ([True, None], 0), ([True, False], 1), ([None, False], 1), ([None, None], 0)],
 )
-def test_one_must_run_and_none_may_fail(monkeypatch, came_of_them, code):
+def test_none_may_fail(monkeypatch, came_of_them, code):
     outcomes = dict(zip(matrix.chosen(["3.1-py3.10", "3.3-py3.13"]), came_of_them, strict=True))
     monkeypatch.setattr(matrix, "run", outcomes.get)
     assert matrix.main(["3.1-py3.10", "3.3-py3.13"]) == code
