@@ -57,6 +57,9 @@ def without_secrets(uri: str) -> str:
     return uri.partition("?")[0] if "://" in uri else uri
 
 
+_SCHEME = re.compile(r"\A(?:(?:file|local)(?=:)|[a-z0-9+.-]+(?=://))", re.IGNORECASE)
+
+
 def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[bytes]:
     """Open a file to read.
 
@@ -209,6 +212,7 @@ def resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:
             f"{shown} was given with a password or a token, which would end up in logs and on pages; keep it "
             "in an Airflow connection, and name that: scheme://connection@bucket/key"
         )
+    uri = _SCHEME.sub(lambda scheme: scheme[0].lower(), uri)  # Airflow 3.1 opens no other
     try:
         path = ObjectStoragePath(uri)
         if conn_id and not _connection(path):
