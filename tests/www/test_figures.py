@@ -6,6 +6,7 @@ import dataclasses
 import html
 import json
 import re
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import plotly.graph_objects as go
 import pytest
 from airflow_segmentation.report import Choice, CurvePoint, Feature, Progress, Report
 from airflow_segmentation.www import figures
+from airflow_segmentation.www.runs import Listed, Run, Task
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made.reports import hostile, make_progress, make_report
@@ -214,3 +216,19 @@ def test_a_sparkline_stays_inside_its_box(pairs: list[tuple[float, float]]) -> N
 )
 def test_numbers_have_four_significant_digits(value: float, text: str) -> None:
     assert figures.short(value) == text
+
+
+def test_of_curves_whose_marks_cover_each_other_only_the_first_is_named() -> None:
+    when = datetime(2026, 3, 14, tzinfo=timezone.utc)
+    chosen = [(8, 0.80), (8, 0.77), (8, 0.60), (5, 0.60)]
+    listed = [
+        Listed(
+            run=Run("d", f"run-{order}", "success", when, {}),
+            task=Task("choose", -1),
+            summary=dataclasses.replace(make_report().summary(), k=k, explained=explained),
+            progress=None,
+        )
+        for order, (k, explained) in enumerate(chosen)
+    ]
+    named = [trace["text"] for trace in figures.curves(listed)["data"] if "text" in trace]
+    assert named == [["8"], [""], ["8"], ["5"]]

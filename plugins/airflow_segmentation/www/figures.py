@@ -51,6 +51,8 @@ MAX_LABEL = 28
 MAX_NUMBERED_SEGMENTS = 12
 """Segments up to which a heat map has room to print a number in each cell."""
 MAX_CURVES = 10
+NAME_GAP = 0.06
+"""Share of SSE by which two marks of one k differ, for each to be named: nearer, they cover each other."""
 
 
 def colour(segment: int) -> str:
@@ -397,6 +399,7 @@ def curves(reports: Sequence[Listed]) -> Figure:
     What is drawn is the share of SSE that is left: SSE itself grows with the rows of a run.
     """
     traces: list[Figure] = []
+    named: list[tuple[int, float]] = []
     for order, listed in enumerate(reports[:MAX_CURVES]):
         summary, run_id = listed.summary, listed.run.run_id
         if summary is None:
@@ -404,6 +407,8 @@ def curves(reports: Sequence[Listed]) -> Figure:
         left = 1 - summary.explained
         total = summary.sse / left if left > 0 else max((sse for _, sse in summary.curve), default=0) or 1.0
         shared: Figure = {"type": "scatter", "legendgroup": str(order), "name": _label(run_id, 44)}
+        hidden = any(k == summary.k and abs(left - share) < NAME_GAP for k, share in named)
+        named.append((summary.k, left))
         traces.append(
             {
                 **shared,
@@ -424,7 +429,7 @@ def curves(reports: Sequence[Listed]) -> Figure:
                 "mode": "markers+text",
                 "x": [summary.k],
                 "y": [left],
-                "text": [str(summary.k)],
+                "text": ["" if hidden else str(summary.k)],
                 "textposition": "top right",
                 "showlegend": False,
                 "hovertemplate": f"%{{fullData.name}}<br>chosen k = {summary.k}<extra></extra>",
