@@ -58,6 +58,7 @@ def without_secrets(uri: str) -> str:
 
 
 _SCHEME = re.compile(r"\A(?:(?:file|local)(?=:)|[a-z0-9+.-]+(?=://))", re.IGNORECASE)
+"""The scheme of a URI, and not a local name with a colon in it."""
 
 
 def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[bytes]:
