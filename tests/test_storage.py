@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import posixpath
-import re
 import signal
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from airflow_segmentation.errors import InputError
 from airflow_segmentation.outputs import output_uri
 from airflow_segmentation.scratch import scratch_folder
 from airflow_segmentation.storage import open_for_reading, remove, without_secrets, written_whole
-from airflow_versions import refusal
 from fsspec.implementations.dirfs import DirFileSystem
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -294,8 +292,8 @@ def test_tasks_own_files_and_copies_are_allowed(only_root):
 
 def test_a_setting_that_cannot_be_understood_allows_nothing(root, monkeypatch):
     monkeypatch.setenv("AIRFLOW__SEGMENTATION__ALLOWED_PATHS", f"{root}, nowhere://bucket")
-    said = re.escape(refusal("nowhere://bucket"))
-    with pytest.raises(InputError, match=rf"holds what is no path \({said}\), so"):
+    said = "Unsupported filesystem: 'nowhere'|Protocol not known: nowhere"  # the latter on Airflow 3.1
+    with pytest.raises(InputError, match=rf"holds what is no path \(({said})\), so"):
         open_for_reading(f"{root}/file")
 
 
