@@ -8,6 +8,7 @@ from airflow_segmentation.clustering import (
     ArrayRows,
     ParquetRows,
     assign,
+    fits,
     rows,
     sweep,
     sweep_rows,
@@ -18,11 +19,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-@pytest.fixture
-def small_parts(monkeypatch):
-    """Rows are sampled and come in parts already where there are hundreds."""
-    monkeypatch.setattr(sweep, "SAMPLE", 1000)
+@pytest.fixture(params=["alone", "in runs"])
+def small_parts(request, monkeypatch):
+    """Rows are sampled and come in parts already where there are hundreds; each k is fitted so."""
+    monkeypatch.setattr(sweep, "FULL", 1000)
+    monkeypatch.setattr(sweep, "SAMPLED_ROWS", 500)
     monkeypatch.setattr(rows, "BATCH", 1024)
+    monkeypatch.setattr(fits, "FEW", 900)
+    monkeypatch.setattr(fits, "HIDDEN", {"alone": 1.0, "in runs": -1.0}[request.param])
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def test_a_sampled_sweep_reports_exact_values_over_all_rows(file, values):
 @pytest.mark.usefixtures("small_parts")
 def test_a_sampled_sweep_is_hardly_worse_than_one_over_all_rows(values, monkeypatch):
     sampled = sweep_table(ArrayRows(values), k_max=10)
-    monkeypatch.setattr(sweep, "SAMPLE", 10**6)
+    monkeypatch.setattr(sweep, "FULL", 10**6)
     full = sweep_table(ArrayRows(values), k_max=10)
 
     assert np.mean(sampled.inertias / full.inertias) < 1.05

@@ -24,7 +24,7 @@ ROOT_URI = f"s3://object_storage@{BUCKET}/{PREFIX}"
 WORKERS = ("airflow-worker-1", "airflow-worker-2")
 
 RANGES = [(1, 30), (28, 50)]
-FEATURES = [f"feature_{number}" for number in range(8)]
+FEATURES = [f"feature_{number}" for number in range(16)]
 MANY = f"{ROOT_URI}/data/many.parquet"
 LONG_DAG = f"""
 import datetime as dt
@@ -36,7 +36,7 @@ with DAG("long_sweeps", schedule=None, default_args={{"retries": 2, "retry_delay
     sweep = KMeansSweepOperator.partial(task_id="sweep", data="{MANY}").expand_kwargs(RANGES)
     ElbowOperator(task_id="choose", sweep=sweep.output, model_path="{ROOT_URI}/model/long.sav")
 """
-"""Each sweep takes ten seconds or more, so that there is a middle of it."""
+"""Each sweep takes seconds, so that there is a middle of it."""
 
 
 @pytest.fixture(scope="module")

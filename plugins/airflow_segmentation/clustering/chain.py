@@ -8,6 +8,8 @@ second however large the data is. What it finds is where Lloyd's iterations over
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from airflow_segmentation.clustering.points import Floats, Ints, Points, _product, cells
@@ -19,21 +21,42 @@ CANDIDATES = 16
 """Points drawn for each new centre. More gain little; fewer make the chains differ, and higher k worse."""
 TOL = 1e-3
 MAX_ITER = 50
-CACHED = 2**16
+CACHED = 2**17
 """Distances of as many chains as are taken at once: so many stay in a core's cache."""
 
 
-def starts(points: Points, k_max: int, chains: int, seed: int) -> tuple[list[Floats], float]:
-    """Return each chain's starting centres for each k from 1 to `k_max`, in the points' centred coordinates.
+@dataclass(frozen=True)
+class Starts:
+    """Each chain's starting centres for each k, in the points' centred coordinates."""
 
-    For each k they have the shape (n_chains, k, n_features), the best on the cells first. How far that can be
-    trusted tells what is returned with them: the share of the last SSE that lies within the cells.
-    """
+    centers: list[Floats]
+    """For each k an array of shape (n_chains, k, n_features), the best on the cells first."""
+    left: float
+    """Share of the total SSE that the last of them leave."""
+    hidden: float
+    """Share of what they leave that lies within the cells, where chains do not see it."""
+
+    def at(self, k: int) -> Floats:
+        """Return those for k, or the last there are."""
+        return self.centers[min(k, len(self.centers)) - 1]
+
+    def moved(self, offset: Floats) -> Starts:
+        """Return the same with all coordinates moved by `offset`."""
+        return replace(self, centers=[centers + offset for centers in self.centers])
+
+
+def starts(points: Points, k_max: int, chains: int, seed: int) -> Starts:
+    """Find starting centres for each k from 1 to `k_max`."""
     means, weights, _ = rough_cells(points, k_max)
     found = walk(Cells(means, np.broadcast_to(weights, (chains, len(weights)))), k_max, seed)
     within = max(points.total - float(weights @ np.einsum("ij,ij->i", means, means)), 0.0)
-    hidden = within / max(within + float(found[-1][1].min()), np.finfo(float).tiny)
-    return [centers[costs.argsort(kind="stable")] for centers, costs in found], hidden
+    left = within + float(found[-1][1].min())
+    tiny = np.finfo(float).tiny
+    return Starts(
+        [centers[costs.argsort(kind="stable")] for centers, costs in found],
+        left=left / max(points.total, tiny),
+        hidden=within / max(left, tiny),
+    )
 
 
 def rough_cells(points: Points, k_max: int) -> tuple[Floats, Floats, Ints]:
@@ -93,6 +116,7 @@ def _lloyd(rough: Cells, centers: Floats) -> tuple[Floats, Floats]:
 
 def _lloyd_together(rough: Cells, centers: Floats, weights: Floats) -> tuple[Floats, Floats]:
     centers = centers.copy()
+    weighted = weights[:, :, None] * rough.augmented
     costs = np.full(len(centers), np.inf)
     active = np.arange(len(centers))
     for _ in range(MAX_ITER):
@@ -105,8 +129,7 @@ def _lloyd_together(rough: Cells, centers: Floats, weights: Floats) -> tuple[Flo
             break
         if not falling.all():
             distances, nearest, active = distances[falling], nearest[falling], active[falling]
-        own = np.multiply(distances == nearest[:, None], weights[active, None], out=distances)
-        sums = own @ rough.augmented
+        sums = (distances == nearest[:, None]).astype(float) @ weighted[active]
         inside = sums[..., -1:]
         means = sums[..., :-1] / np.where(inside > 0, inside, 1.0)
         centers[active] = np.where(inside > 0, means, centers[active])

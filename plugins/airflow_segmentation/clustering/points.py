@@ -12,8 +12,17 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-BLOCK = 2048
+BLOCK = 8192
 """Rows whose distances to all centres are taken at once: 2,048 x 49 of them stay in a core's cache."""
+
+BEYOND = 0.8
+"""How far centres go beyond the means of their points, in parts of the way there."""
+
+RINGS = 4
+"""Rings around each centre, as wide as the next centre is far, by which the other centres are told apart."""
+
+RINGED = 2**19
+"""Points times centres from which that pays."""
 
 MEASURED = 2**15
 """Rows that are measured at once, against the few centres near them."""
@@ -64,16 +73,51 @@ class Points:
         self.centred: Floats = rows - self.mean
         self.squares: Floats = np.einsum("ij,ij->i", self.centred, self.centred)
         self.total = float(self.weights @ self.squares)
-        self.augmented = np.hstack([self.centred, np.ones((len(rows), 1))])
-        self.weighted = self.augmented * self.weights[:, None]
+        self.augmented: NDArray[np.floating[Any]] = np.hstack([self.centred, np.ones((len(rows), 1))])
+        self.weighted: Floats = self.augmented * self.weights[:, None]
+        self.scale = 1.0
 
     def __len__(self) -> int:
         return len(self.weights)
 
-    def thinned(self, least: int) -> Points:
-        """Return every so many of the points, `least` or more; their rows are these points' centred ones."""
-        step = max(1, len(self) // least)
-        return Points(self.centred[::step], self.weights[::step])
+    def compare_in_single_precision(self) -> None:
+        """Find out which centre is nearest in single precision from now on; sums stay in double.
+
+        That takes little more than half the time. A point between two centres may be taken for the other's.
+        """
+        # A power of two, near the standard deviation: no square is too large for single precision.
+        self.scale = 2.0 ** np.round(np.log2(self.total / self.weights.sum()) / 2)
+        self.augmented[:, :-1] /= self.scale
+        self.augmented = self.augmented.astype(np.float32)
+
+    def thinned(self, size: int) -> Points:
+        """Return about `size` of the points, weighted to stand for all; rows are these points' centred ones.
+
+        All where there are no more. Which of them are taken is evenly spread and no matter of chance.
+        """
+        chance = np.ones(len(self))
+        if size < len(self):
+            chance = chances(self.weights, self.squares, size, float(self.weights.sum()), self.total)
+        passed = np.floor(np.cumsum(chance))
+        taken = np.diff(passed, prepend=0.0) > 0
+        return Points(self.centred[taken], self.weights[taken] / chance[taken])
+
+
+def chances(weights: Any, squares: Floats, size: int, weight: float, total: float) -> Floats:
+    """Return with what chance each row should be drawn, shape (n_rows,), to draw about `size`.
+
+    Half of them uniformly, half in proportion to their squared distance from the mean: a uniform sample needs
+    four times the rows for the same SSE where features have long tails (Bachem and others, "Scalable k-means
+    clustering via lightweight coresets", 2018). A row drawn stands for its weight by its chance.
+
+    Parameters
+    ----------
+    weights, squares : ndarray of shape (n_rows,)
+        Weights, and squared distances from the mean.
+    weight, total : float
+        Sum of the weights and total SSE, of all rows that are drawn from.
+    """
+    return np.minimum(size * weights * (0.5 / weight + 0.5 * squares / total), 1.0)
 
 
 def lloyd(points: Points, centers: Floats, tol: float, max_iter: int) -> tuple[Segments, int]:
@@ -83,9 +127,14 @@ def lloyd(points: Points, centers: Floats, tol: float, max_iter: int) -> tuple[S
     or less. A centre without points starts again at the point that costs most. Distances are taken again only
     for points whose label the moves of the centres may have changed, by the bounds of Hamerly, "Making
     k-means even faster" (2010).
+
+    As long as that lowers the SSE, centres go beyond the means, by a part of their last move: many small
+    moves the same way become few large ones (Salakhutdinov and Roweis, "Adaptive overrelaxed bound
+    optimization methods", 2003).
     """
     k = len(centers)
-    labels, nearest, second = _assigned(points, centers)
+    beyond = BEYOND
+    labels, nearest, second = _two_nearest(centers, points)
     counts = np.bincount(labels, minlength=k)
     if not counts.all():
         empty = np.flatnonzero(counts == 0)
@@ -93,39 +142,54 @@ def lloyd(points: Points, centers: Floats, tol: float, max_iter: int) -> tuple[S
         centers[empty] = points.centred[(points.weights * nearest).argsort()[::-1][: len(empty)]]
         return lloyd(points, centers, tol, max_iter)
     upper, lower = np.sqrt(nearest), np.sqrt(second)
-    sums = _sums(labels, points.weighted, k)
+    sums = summed(labels, points.weighted, k)
     previous = np.inf
     n_iter = 0
     while n_iter < max_iter:
         means = sums[:, :-1] / sums[:, -1:]
         inertia = points.total - float(np.einsum("ij,ij->", sums[:, :-1], means))
         if previous - inertia <= tol * max(inertia, 0.0):
-            break
+            if not beyond:
+                break
+            beyond = 0.0
+        aims = means + beyond * (means - centers) if n_iter else means
         previous = inertia
         n_iter += 1
-        moves = np.sqrt(((means - centers) ** 2).sum(axis=1))
-        centers = means
-        upper += moves[labels]
-        lower -= _largest_other(moves)[labels]
+        moves = np.sqrt(((aims - centers) ** 2).sum(axis=1))
+        centers = aims
+        upper += moves.take(labels)
+        lower -= _approach(centers, moves, labels, upper + lower)
         doubtful = np.flatnonzero(upper > lower)
         if not len(doubtful):
             continue
         found, nearest, second = _two_nearest(centers, points, doubtful)
         upper[doubtful], lower[doubtful] = np.sqrt(nearest), np.sqrt(second)
         changed = found != labels[doubtful]
-        movers, joined, left = doubtful[changed], found[changed], labels[doubtful[changed]]
+        movers, joined = doubtful[changed], found[changed]
+        left = labels[movers]
         labels[movers] = joined
         counts += np.bincount(joined, minlength=k) - np.bincount(left, minlength=k)
         if not counts.all():
             return lloyd(points, centers, tol, max_iter)
-        sums += _sums(joined, points.weighted[movers], k) - _sums(left, points.weighted[movers], k)
+        sums += summed(joined, points.weighted[movers], k) - summed(left, points.weighted[movers], k)
     return _measured(points, centers, labels), n_iter
 
 
-def with_farthest(points: Points, centers: Floats) -> Floats:
-    """Return the centres and, as one more, the point that costs most; the SSE can only fall."""
-    _, nearest, _ = _assigned(points, centers)
-    return np.vstack([centers, points.centred[[(points.weights * nearest).argmax()]]])
+def with_farthest(points: Points, centers: Floats, k: int) -> Floats:
+    """Return the centres and, one by one up to k, the point that costs most; the SSE can only fall."""
+    while len(centers) < k:
+        _, nearest, _ = _two_nearest(centers, points)
+        centers = np.vstack([centers, points.centred[[(points.weights * nearest).argmax()]]])
+    return centers
+
+
+def without_least(points: Points, centers: Floats, k: int) -> Floats:
+    """Return the centres but, one by one down to k, the one whose points lose least by going elsewhere."""
+    while len(centers) > k:
+        labels, nearest, second = _two_nearest(centers, points)
+        loss = np.bincount(labels, points.weights * (second - nearest), len(centers))
+        centers = np.delete(centers, loss.argmin(), axis=0)
+    return centers
 
 
 def assign(rows: Floats, centers: Floats) -> Ints:
@@ -149,10 +213,10 @@ def cells(points: Points, limit: int) -> tuple[Floats, Floats, Ints]:
     every = np.arange(len(points))
     count = 1
     while True:
-        sums = _sums(labels, points.weighted, count)
+        sums = summed(labels, points.weighted, count)
         means = sums[:, :-1] / sums[:, -1:]
         offsets = points.centred - means[labels]
-        scatter = _sums(labels, offsets**2 * points.weights[:, None], count)
+        scatter = summed(labels, offsets**2 * points.weights[:, None], count)
         beyond = offsets[every, scatter.argmax(axis=1)[labels]] > 0
         # A cell of one point may seem to vary, by a rounding error; it has nothing to halve.
         far, whole = np.bincount(labels, beyond, count), np.bincount(labels, minlength=count)
@@ -229,12 +293,14 @@ def _measured(points: Points, centers: Floats, labels: Ints) -> Segments:
     offsets = points.centred - centers[labels]
     squared = np.einsum("ij,ij->i", offsets, offsets)
     parts = np.column_stack([points.weights, points.weights * squared, points.weights * np.sqrt(squared)])
-    return Segments(centers, *_sums(labels, parts, k).T)
+    return Segments(centers, *summed(labels, parts, k).T)
 
 
 def _distinct(rows: Floats, weights: Floats) -> tuple[Floats, Floats]:
     rows, weights = rows[weights > 0], weights[weights > 0]
-    order = np.lexsort(rows.T[::-1])
+    order = rows[:, 0].argsort(kind="stable")
+    if (np.diff(rows[order, 0]) == 0).any():  # the others decide, which takes as long for each of them
+        order = np.lexsort(rows.T[::-1])
     rows, weights = rows[order], weights[order]
     first = np.ones(len(rows), bool)
     first[1:] = (rows[1:] != rows[:-1]).any(axis=1)
@@ -246,15 +312,6 @@ def blocks(length: int, size: int = BLOCK) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, length, size))
 
 
-def _assigned(points: Points, centers: Floats) -> tuple[Ints, Floats, Floats]:
-    """Return what :func:`_two_nearest` returns, for all points."""
-    labels = np.empty(len(points), np.intp)
-    nearest, second = np.empty((2, len(points)))
-    for block in blocks(len(points)):
-        labels[block], nearest[block], second[block] = _two_nearest(centers, points, block)
-    return labels, nearest, second
-
-
 def _product(centers: Floats) -> Floats:
     """Return what times (x, 1) is |x - c|^2 - |x|^2 = |c|^2 - 2 x.c, for every centre."""
     product = np.empty((len(centers), centers.shape[1] + 1))
@@ -263,29 +320,64 @@ def _product(centers: Floats) -> Floats:
     return product
 
 
-def _two_nearest(centers: Floats, points: Points, which: slice | Ints) -> tuple[Ints, Floats, Floats]:
+def _two_nearest(centers: Floats, points: Points, which: Ints | None = None) -> tuple[Ints, Floats, Floats]:
     """Return the nearest centre's index, and squared distances to the nearest and the second nearest.
 
-    The second is infinite where there is only one centre.
+    Of the points `which`, or of all. The second distance is infinite where there is only one centre.
     """
-    distances = _product(centers) @ points.augmented[which].T
-    nearest = distances.min(axis=0)
-    # An argmin over the first axis copies the matrix; looking for where the minimum lies is faster.
-    hits = np.flatnonzero(distances == nearest)
-    labels = np.empty(len(nearest), np.intp)
-    centre, point = np.divmod(hits, len(nearest))
-    labels[point] = centre
-    distances[labels, np.arange(len(nearest))] = np.inf
-    second = distances.min(axis=0)
-    squares = points.squares[which]
-    return labels, np.maximum(nearest + squares, 0.0), np.maximum(second + squares, 0.0)
+    product = _product(centers / points.scale).astype(points.augmented.dtype, copy=False)
+    count = len(points) if which is None else len(which)
+    labels = np.empty(count, np.intp)
+    nearest, second = np.empty((2, count))
+    for block in blocks(count):
+        rows = points.augmented[block] if which is None else points.augmented.take(which[block], axis=0)
+        distances = product @ rows.T
+        nearest[block] = least = distances.min(axis=0)
+        labels[block] = first_where(distances == least)
+        distances[labels[block], np.arange(len(least))] = np.inf
+        second[block] = distances.min(axis=0)
+    squares = points.squares if which is None else points.squares.take(which)
+    for each in (nearest, second):
+        each *= points.scale**2
+        each += squares
+        np.maximum(each, 0.0, out=each)
+    return labels, nearest, second
 
 
-def _sums(labels: Ints, values: Any, k: int) -> Floats:
+def first_where(hits: NDArray[np.bool_]) -> Ints:
+    """Return where each column of hits first is true, along the last axis but one.
+
+    An argmax would copy the hits; the largest rank does not.
+    """
+    count = hits.shape[-2]
+    ranks = np.arange(count, 0, -1, dtype=np.min_scalar_type(count))[:, None]
+    return count - (ranks * hits).max(axis=-2).astype(np.intp)
+
+
+def summed(labels: Ints, values: Any, k: int) -> Floats:
     """Return the sums of rows of values by label, shape (k, n_columns)."""
     columns = values.shape[1]
     places = (labels * columns)[:, None] + np.arange(columns)
     return np.bincount(places.ravel(), values.ravel(), k * columns).astype(float).reshape(k, columns)
+
+
+def _approach(centers: Floats, moves: Floats, labels: Ints, reach: Floats) -> Floats:
+    """Return for each point how much nearer any centre but its own may have come, where that matters.
+
+    A centre that is farther from the point's own than `reach`, the sum of the point's bounds, stays beyond
+    them (Rysavy and Hamerly, "Geometric methods to accelerate k-means algorithms", 2016). Reaches are
+    rounded up to rings around each centre.
+    """
+    if len(labels) * len(centers) < RINGED:
+        return _largest_other(moves).take(labels)
+    offsets = centers[:, None] - centers
+    between = np.sqrt(np.einsum("ijk,ijk->ij", offsets, offsets))
+    np.fill_diagonal(between, np.inf)
+    width = between.min(axis=1, keepdims=True)
+    edges = width * [*range(1, RINGS), np.inf]
+    largest = np.where(between[:, :, None] < edges[:, None], moves[:, None], 0.0).max(axis=1)
+    ring = np.minimum(reach * (1.0 / width).take(labels), RINGS - 1).astype(np.intp)
+    return largest.take(labels * RINGS + ring)
 
 
 def _largest_other(moves: Floats) -> Floats:

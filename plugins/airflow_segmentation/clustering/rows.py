@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airflow_segmentation.clustering.parallel import map_ahead
-from airflow_segmentation.clustering.points import Floats, blocks, measure
+from airflow_segmentation.clustering.points import Floats, blocks, chances, measure
 
 BATCH = 2**22
 """Values that are read, or measured, at a time: so many that threads seldom wait for one another."""
@@ -35,6 +35,8 @@ class Rows(Protocol):
 
     count: int
     """Number of rows."""
+    features: int
+    """Number of values in each."""
     parts: int
     """Number of parts that :meth:`measured` yields."""
     weighted: bool
@@ -43,9 +45,7 @@ class Rows(Protocol):
     def sample(self, size: int, seed: int) -> Sample:
         """Draw about `size` rows, all where there are no more.
 
-        Rows are drawn half uniformly, half in proportion to their squared distance from the mean, and
-        weighted to make up for it: a uniform sample needs four times the rows for the same SSE where features
-        have long tails (Bachem and others, "Scalable k-means clustering via lightweight coresets", 2018).
+        Each is drawn by its :func:`chances`, and weighted to make up for it.
 
         :raises ValueError: if a value is missing or infinite.
         """
@@ -66,8 +66,8 @@ class ArrayRows:
     def __init__(self, rows: Any, weights: Any = None) -> None:
         self._rows: Floats = np.asarray(rows, np.float64)
         self._weights: Floats | None = None if weights is None else np.asarray(weights, np.float64)
-        self.count = len(self._rows)
-        self._batch = max(1, BATCH // self._rows.shape[1])
+        self.count, self.features = self._rows.shape
+        self._batch = max(1, BATCH // self.features)
         self.parts = -(-self.count // self._batch)
         self.weighted = weights is not None
 
@@ -106,7 +106,8 @@ class ParquetRows:
         self._columns = list(columns)
         self._n_jobs = n_jobs
         self.count: int = self._file.metadata.num_rows
-        self._batch = max(1, BATCH // len(self._columns))
+        self.features = len(self._columns)
+        self._batch = max(1, BATCH // self.features)
         self.parts = -(-self.count // self._batch)
 
     def sample(self, size: int, seed: int) -> Sample:
@@ -185,7 +186,7 @@ def _drawn(
     for part, (rows, weights) in enumerate(batches()):
         own = np.ones(len(rows)) if weights is None else weights
         far = ((rows - mean) ** 2).sum(axis=1)
-        chance = np.minimum(size * own * (0.5 / weight + 0.5 * far / scatter), 1.0)
+        chance = chances(own, far, size, weight, scatter)
         drawn = np.random.default_rng([seed, part]).random(len(rows)) < chance
         kept.append((rows[drawn], own[drawn] / chance[drawn]))
     return Sample(np.concatenate([rows for rows, _ in kept]), np.concatenate([own for _, own in kept]), mean)

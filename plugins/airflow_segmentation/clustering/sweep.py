@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,23 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from airflow_segmentation.clustering.chain import starts
-from airflow_segmentation.clustering.parallel import parallel_map
-from airflow_segmentation.clustering.points import Floats, Points, Segments, lloyd, with_farthest
+from airflow_segmentation.clustering.fits import Fit, fit_all
+from airflow_segmentation.clustering.points import Floats, Points, Segments, with_farthest
 from airflow_segmentation.clustering.rows import ArrayRows, Rows
 
-SAMPLE = 2**16
-"""Rows that centres are fitted on where there are more."""
-SAMPLE_TOL = 1e-4
-"""Ends Lloyd's iterations over a sample: more of them would fit the sample, not the rows."""
-HIDDEN = 0.3
-"""Where cells hide more of the SSE of a sample, as they do with many features, chains race on its points."""
-RACED = 2**14
-"""Points on which all chains' starting centres run against each other."""
-RACED_TOL = 1e-4
-FINE_TOL = 1e-5
-"""Ends Lloyd's iterations after a race: with many features they go on for long, and each gains little."""
-RACED_ITER = 50
+FULL = 2**16
+"""Rows up to which centres are fitted on all of them."""
+SAMPLED_ROWS, SAMPLED_VALUES = 2**14, 2**23
+"""Rows of a sample for each feature, and the most values in it; there are :data:`FULL` rows at least."""
 
 
 class RangeCut(UserWarning):
@@ -104,7 +94,7 @@ def sweep_table(
     cells, which begin at k = 1 whatever `k_min` is. So a range may be spread over several sweeps, each as
     good as one from 1 to its `k_max`.
 
-    Of more than :data:`SAMPLE` rows, centres are fitted on a sample; SSE, sizes and spreads are measured over
+    Of more than :data:`FULL` rows, centres are fitted on a sample; SSE, sizes and spreads are measured over
     all rows, in one pass for all k. The result depends on the rows, the parameters and `random_state` alone:
     not on threads, nor on whether the sweep was interrupted and went on from a saved state, nor, where no
     sample is drawn, on the order of the rows.
@@ -133,12 +123,13 @@ def sweep_table(
     if not 1 <= k_min <= k_max:
         raise ValueError(f"k_min={k_min} and k_max={k_max} should be 1 <= k_min <= k_max")
     with threadpool_limits(limits=1):
-        sample = table.sample(SAMPLE, random_state)
-        points = Points(sample.rows, np.ones(len(sample.rows)) if sample.weights is None else sample.weights)
+        sampled = table.count > FULL
+        sample = table.sample(_sample_size(table.features), random_state)
+        weights = np.ones(len(sample.rows)) if sample.weights is None else sample.weights
+        points = Points(sample.rows, weights)
         k_max = _possible(k_max, k_min, len(points))
         k_values = sorted({1, *range(k_min, k_max + 1)})
         fits = _restored(state, k_values) if state is not None else []
-        sampled = table.count > SAMPLE
         total = len(k_values) + (table.parts if sampled else 0)
 
         def report(measured: int = 0) -> None:
@@ -146,18 +137,20 @@ def sweep_table(
                 on_step(_progress(fits, k_min, done=len(fits) + measured, total=total))
 
         if len(fits) < len(k_values):
-            begin, hidden = starts(points, k_max, n_init, random_state)
-            few = points.thinned(max(RACED, 16 * k_max)) if sampled and hidden > HIDDEN else None
-            if sampled:
-                tol = max(tol, SAMPLE_TOL if few is None else FINE_TOL)
-            with parallel_map(n_jobs) as mapped:
-                remaining = k_values[len(fits) :]
-                for fit in mapped(lambda k: _fitted(points, begin, k, tol, max_iter, few), remaining):
-                    if fits and fit.segments.inertia > fits[-1].segments.inertia:
-                        # Each k started on its own, so a curve that rises is a start that failed.
-                        fit = _fitted(points, [fits[-1].segments.centers[None]], fit.k, tol, max_iter)
-                    fits.append(fit)
-                    report()
+            remaining = fit_all(
+                points,
+                k_values,
+                sampled=sampled,
+                below=fits[-1] if fits else None,
+                n_init=n_init,
+                tol=tol,
+                max_iter=max_iter,
+                random_state=random_state,
+                n_jobs=n_jobs,
+            )
+            for fit in remaining:
+                fits.append(fit)
+                report()
         segments = [fit.segments.moved(points.mean) for fit in fits]
         if sampled:
             centers = [sample.mean[None], *(one.centers for one in segments[1:])]
@@ -165,48 +158,11 @@ def sweep_table(
             while rising := [i for i in range(1, len(fits)) if segments[i].inertia > segments[i - 1].inertia]:
                 # The sample ranks these k otherwise. The neighbour's centres and more never cost more.
                 for i in rising:
-                    centers[i] = _extended(points, centers[i - 1] - points.mean, k_values[i]) + points.mean
+                    centers[i] = (
+                        with_farthest(points, centers[i - 1] - points.mean, k_values[i]) + points.mean
+                    )
                 segments = _measured(table, centers, lambda _: None)
     return _finished(fits, segments, k_min, table.count, len(sample.rows), whole=not table.weighted)
-
-
-@dataclass(frozen=True)
-class _Fit:
-    segments: Segments
-    n_iter: int
-    seconds: float
-
-    @property
-    def k(self) -> int:
-        return len(self.segments.sizes)
-
-
-def _fitted(
-    points: Points, begin: list[Floats], k: int, tol: float, max_iter: int, few: Points | None = None
-) -> _Fit:
-    """Fit k segments from the starting centres for k, or from the last there are and the farthest points.
-
-    Of the chains' starting centres the first are taken or, where there are `few` points to run on, those that
-    come out best there.
-    """
-    started = time.perf_counter()
-    rivals = begin[min(k, len(begin)) - 1]
-    centers = _extended(points, rivals[0] if few is None else _raced(few, rivals), k)
-    segments, n_iter = lloyd(points, centers, tol, max_iter)
-    return _Fit(segments, n_iter, time.perf_counter() - started)
-
-
-def _raced(few: Points, rivals: Floats) -> Floats:
-    """Run Lloyd's iterations on few points from each chain's centres, and return the best they come to."""
-    found = [lloyd(few, centers - few.mean, RACED_TOL, RACED_ITER)[0] for centers in rivals]
-    return min(found, key=lambda segments: segments.inertia).centers + few.mean
-
-
-def _extended(points: Points, centers: Floats, k: int) -> Floats:
-    """Add to the centres the points that are farthest from them, up to k centres."""
-    while len(centers) < k:
-        centers = with_farthest(points, centers)
-    return centers
 
 
 def _measured(table: Rows, centers: list[Floats], report: Callable[[int], None]) -> list[Segments]:
@@ -217,6 +173,10 @@ def _measured(table: Rows, centers: list[Floats], report: Callable[[int], None])
             amount += more
         report(part)
     return [Segments(each, *amount.T) for each, amount in zip(centers, amounts, strict=True)]
+
+
+def _sample_size(features: int) -> int:
+    return max(FULL, min(SAMPLED_ROWS * features, SAMPLED_VALUES // features))
 
 
 def _possible(k_max: int, k_min: int, distinct: int) -> int:
@@ -234,7 +194,7 @@ def _possible(k_max: int, k_min: int, distinct: int) -> int:
     return min(k_max, distinct)
 
 
-def _progress(fits: list[_Fit], k_min: int, *, done: int, total: int) -> Progress:
+def _progress(fits: list[Fit], k_min: int, *, done: int, total: int) -> Progress:
     shown = [fit for fit in fits if fit.k >= k_min]
     segments = [fit.segments for fit in fits]
     return Progress(
@@ -252,16 +212,16 @@ def _progress(fits: list[_Fit], k_min: int, *, done: int, total: int) -> Progres
     )
 
 
-def _restored(state: Mapping[str, NDArray[Any]], k_values: list[int]) -> list[_Fit]:
+def _restored(state: Mapping[str, NDArray[Any]], k_values: list[int]) -> list[Fit]:
     n_iter, seconds = state["n_iter"].tolist(), state["seconds"].tolist()
     ends = np.cumsum(k_values[: len(n_iter)])
     parts = np.split(state["segments"], ends[:-1])
     segments = [Segments(part[:, :-3].copy(), *part[:, -3:].T.copy()) for part in parts]
-    return [_Fit(*fit) for fit in zip(segments, n_iter, seconds, strict=True)]
+    return [Fit(*fit) for fit in zip(segments, n_iter, seconds, strict=True)]
 
 
 def _finished(
-    fits: list[_Fit], segments: list[Segments], k_min: int, rows: int, fit_rows: int, *, whole: bool
+    fits: list[Fit], segments: list[Segments], k_min: int, rows: int, fit_rows: int, *, whole: bool
 ) -> Sweep:
     total, within = segments[0].inertia, slice(0 if k_min == 1 else 1, None)
     fits, shown = fits[within], [one.by_falling_size() for one in segments[within]]
