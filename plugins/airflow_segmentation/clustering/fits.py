@@ -146,7 +146,10 @@ class _Way:
         return fits[::-1]
 
     def fit(self, centers: Floats, k: int) -> Fit:
-        """Fit k segments from the centres but those that are missed least, or and the farthest points."""
+        """Fit k segments, from the centres.
+
+        If there are more, those that are missed least go first; if there are fewer, the farthest points join.
+        """
         started = time.perf_counter()
         centers = with_farthest(self._points, without_least(self._points, centers, k), k)
         segments, n_iter = lloyd(self._points, centers, self._tol, self._max_iter)

@@ -105,9 +105,10 @@ def sweep_table(
         For example a :class:`ParquetRows`.
     tol : float
         Lloyd's iterations end where one would lower the SSE by this share or less; 0 is where no row changes
-        its segment. At least :data:`SAMPLE_TOL` for a sample.
+        its segment. At least :data:`~airflow_segmentation.clustering.fits.SAMPLE_TOL` for a sample.
     n_init : int
-        Chains that look for starting centres, each with its own chance; for each k the best is taken.
+        Chains that look for starting centres, each with its own chance. For each k the best is taken; of a
+        sample with many features, where that is hard to tell, two are.
     n_jobs : int or None
         Values of k fitted at the same time; None is 1, -1 is one for each core.
     on_step : callable
