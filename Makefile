@@ -36,7 +36,7 @@ test-faults:  ## Kill tasks, take database and storage away, and look whether ev
 	@.venv/bin/python -m pytest tests/faults
 
 test-compose:  ## Run docker-compose.yaml itself; needs Docker, Compose 2 and the base images (minutes)
-	$(ENVIRONMENT) test
+	$(ENVIRONMENT) test s3 stack
 	@.venv/bin/python -m pytest tests/compose
 
 lint:  ## Check style and types

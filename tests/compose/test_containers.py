@@ -10,16 +10,22 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request
 
 import pytest
 import yaml
+from airflow_segmentation.report import REPORT_KEY, Report
 from local_airflow import ROOT
+from made.s3 import BUCKET, S3Server
+from made.s3 import connection as connection
+from made.s3 import s3 as s3
 from made.stack import INIT, Stack
 
 DAG_ID = "customer_segmentation"
@@ -34,6 +40,10 @@ CHECKOUT = (
     "data",
     "plugins",
 )
+AWS = """#!/bin/sh
+exec uv tool run --from awscli aws "$@"
+"""
+"""Amazon's own command, in an environment of its own: it needs another botocore than we do."""
 NAP = """
 import time
 from airflow.sdk import DAG, task
@@ -56,6 +66,7 @@ class Containers(Stack):
         readme = (ROOT / "README.md").read_text()
         [secrets] = re.findall(r"^cat > \.env <<END\n.+?^END$", readme, re.DOTALL | re.MULTILINE)
         [up] = re.findall(r"^docker compose up --build .*--scale.*$", readme, re.MULTILINE)
+        [self.to_bucket] = re.findall(r"^aws s3 cp .+?(?=^```$)", readme, re.DOTALL | re.MULTILINE)
         self._started = datetime.now(timezone.utc)
         self.shell(secrets)
         self.shell(up)
@@ -65,14 +76,14 @@ class Containers(Stack):
     def stop(self) -> None:
         self.shell("docker compose down --volumes")
 
-    def shell(self, command: str) -> str:
+    def shell(self, command: str, **environment: str) -> str:
         """Run a command of the shell in the checkout, and return what it printed."""
         names = {"COMPOSE_PROJECT_NAME": PROJECT, "COMPOSE_PROFILES": "flower"}
         ports = {"PORT": str(self.port), "FLOWER_PORT": str(self._ports["flower"])}
         done = subprocess.run(
             ["bash", "-ec", command],
             cwd=self.home,
-            env=os.environ | names | ports,
+            env=os.environ | names | ports | environment,
             capture_output=True,
             text=True,
         )
@@ -88,13 +99,23 @@ class Containers(Stack):
         """Docker starts what ends."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def up() -> Iterator[Containers]:
     with tempfile.TemporaryDirectory(prefix="segmentation-compose-", ignore_cleanup_errors=True) as home:
         Path(home).chmod(0o755)  # the containers run as other users
         containers = Containers(Path(home), workers=3)
         with containers:
             yield containers
+
+
+@pytest.fixture(scope="session")
+def s3_server(up: Containers) -> Iterator[S3Server]:
+    """An S3 server on this machine, where containers and we reach it by the same address."""
+    where = "{{(index .IPAM.Config 0).Gateway}}"
+    gateway = up.shell(f"docker network inspect {PROJECT}_default --format '{where}'").strip()
+    server = S3Server(gateway)
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +170,33 @@ def test_the_image_leaves_no_package_with_a_version_that_another_forbids():
 def test_the_image_alone_lets_any_user_of_group_0_write_the_model():
     touch = ["--user", "1234:0", "--entrypoint", "touch", IMAGE, "/opt/airflow/model/model.sav"]
     subprocess.run(["docker", "run", "--rm", *touch], check=True)
+
+
+def test_with_one_setting_everything_goes_to_a_bucket(up: Containers, s3: Any, connection: dict[str, str]):
+    up.request("POST", "/connections", connection)
+    tools = up.home / "tools"
+    tools.mkdir()
+    (tools / "aws").write_text(AWS)
+    (tools / "aws").chmod(0o755)
+    model = up.home / "model" / "model.sav"
+    model.unlink()
+
+    up.shell(
+        up.to_bucket.replace("BUCKET", BUCKET),
+        PATH=f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        AWS_ENDPOINT_URL=json.loads(connection["extra"])["endpoint_url"],
+        AWS_ACCESS_KEY_ID=connection["login"],
+        AWS_SECRET_ACCESS_KEY=connection["password"],
+        AWS_DEFAULT_REGION="us-east-1",
+    )
+    run_id = up.run_dag(DAG_ID)
+
+    keys = {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
+    assert {"segments/data/file.csv", "segments/model/model.sav"} <= keys
+    tables = {key.rpartition("/")[2] for key in keys if key.startswith(f"segments/{DAG_ID}/")}
+    assert tables == {"table.parquet", "scaled.parquet", "sweep.parquet", "segments.parquet"}
+    assert not model.exists()
+    report = Report.from_json(up.xcom(DAG_ID, run_id, "choose", REPORT_KEY))
+    assert (report.rows, report.rows_dropped) == (8949, 1)
+    query = f"dag_id={DAG_ID}&run_id={run_id.replace('+', '%2B')}"
+    assert up.status(f"/pluginsv2/segmentation/run?{query}", up.headers) == 200

@@ -21,7 +21,7 @@ import sys
 from moto.server import ThreadedMotoServer
 port = 0
 while True:
-    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    server = ThreadedMotoServer(sys.argv[1], port, verbose=False)
     server.start()
     port = server.get_host_and_port()[1]
     print(port, flush=True)
@@ -37,15 +37,15 @@ while True:
 class S3Server:
     """A server that is there from the start; nobody answers at its address while it is away."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVE],
+            [sys.executable, "-c", SERVE, host],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        self.url = f"http://127.0.0.1:{self._told()}"
+        self.url = f"http://{host}:{self._told()}"
 
     def take_away(self) -> None:
         """Refuse connections from now on; all that is stored stays."""
