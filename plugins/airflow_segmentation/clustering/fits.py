@@ -111,7 +111,7 @@ class _Way:
         if not sampled:
             self._begin = starts(points, k_max, n_init, random_state)
             return
-        self._few = points.thinned(FEW)
+        self._few = points.thinned(max(FEW, 16 * k_max))
         self._begin = starts(self._few, k_max + _spare(k_max), n_init, random_state).moved(self._few.mean)
         self._tol = max(tol, SAMPLE_TOL)
         self._in_runs = self._begin.hidden > HIDDEN

@@ -120,7 +120,9 @@ def chances(weights: Any, squares: Floats, size: int, weight: float, total: floa
     return np.minimum(size * weights * (0.5 / weight + 0.5 * squares / total), 1.0)
 
 
-def lloyd(points: Points, centers: Floats, tol: float, max_iter: int) -> tuple[Segments, int]:
+def lloyd(
+    points: Points, centers: Floats, tol: float, max_iter: int, beyond: float | None = None
+) -> tuple[Segments, int]:
     """Run Lloyd's iterations from `centers`, in the points' centred coordinates.
 
     Returns the segments and the number of iterations, which end where one would lower the SSE by `tol` of it
@@ -130,17 +132,17 @@ def lloyd(points: Points, centers: Floats, tol: float, max_iter: int) -> tuple[S
 
     As long as that lowers the SSE, centres go beyond the means, by a part of their last move: many small
     moves the same way become few large ones (Salakhutdinov and Roweis, "Adaptive overrelaxed bound
-    optimization methods", 2003).
+    optimization methods", 2003). That part is :data:`BEYOND` unless given.
     """
     k = len(centers)
-    beyond = BEYOND
+    beyond = BEYOND if beyond is None else beyond
     labels, nearest, second = _two_nearest(centers, points)
     counts = np.bincount(labels, minlength=k)
     if not counts.all():
         empty = np.flatnonzero(counts == 0)
         centers = centers.copy()
         centers[empty] = points.centred[(points.weights * nearest).argsort()[::-1][: len(empty)]]
-        return lloyd(points, centers, tol, max_iter)
+        return lloyd(points, centers, tol, max_iter, beyond)
     upper, lower = np.sqrt(nearest), np.sqrt(second)
     sums = summed(labels, points.weighted, k)
     previous = np.inf
@@ -170,7 +172,8 @@ def lloyd(points: Points, centers: Floats, tol: float, max_iter: int) -> tuple[S
         labels[movers] = joined
         counts += np.bincount(joined, minlength=k) - np.bincount(left, minlength=k)
         if not counts.all():
-            return lloyd(points, centers, tol, max_iter)
+            # From here no centre goes beyond the means, so that the SSE falls each time, and this ends.
+            return lloyd(points, centers, tol, max_iter, beyond=0.0)
         sums += summed(joined, points.weighted[movers], k) - summed(left, points.weighted[movers], k)
     return _measured(points, centers, labels), n_iter
 
