@@ -14,7 +14,7 @@ from airflow_segmentation.clustering import (
     sweep_rows,
     sweep_table,
 )
-from airflow_segmentation.clustering.points import measure
+from airflow_segmentation.clustering.measuring import measure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

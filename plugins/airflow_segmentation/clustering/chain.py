@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from airflow_segmentation.clustering.points import Floats, Ints, Points, _product, cells
+from airflow_segmentation.clustering.points import Floats, Ints, Points, distance_product, summed
 
 CELLS_PER_SEGMENT = 16
 LEAST_CELLS = 800
@@ -64,6 +64,36 @@ def rough_cells(points: Points, k_max: int) -> tuple[Floats, Floats, Ints]:
     return cells(points, max(LEAST_CELLS, CELLS_PER_SEGMENT * k_max, len(points) // POINTS_PER_CELL))
 
 
+def cells(points: Points, limit: int) -> tuple[Floats, Floats, Ints]:
+    """Return the means and the weights of at most `limit` cells that part the points, and each point's cell.
+
+    Cells of more than their share of the SSE are halved at their mean, across the feature in which they vary
+    most, until there are `limit` (Su and Dy, "In search of deterministic methods for initializing K-means",
+    2007). Means are in the points' centred coordinates.
+    """
+    labels = np.zeros(len(points), np.intp)
+    every = np.arange(len(points))
+    count = 1
+    while True:
+        sums = summed(labels, points.weighted, count)
+        means = sums[:, :-1] / sums[:, -1:]
+        offsets = points.centred - means[labels]
+        scatter = summed(labels, offsets**2 * points.weights[:, None], count)
+        beyond = offsets[every, scatter.argmax(axis=1)[labels]] > 0
+        # A cell of one point may seem to vary, by a rounding error; it has nothing to halve.
+        far, whole = np.bincount(labels, beyond, count), np.bincount(labels, minlength=count)
+        sse = np.where((far > 0) & (far < whole), scatter.sum(axis=1), 0.0)
+        worst = (-sse).argsort(kind="stable")[: limit - count]
+        halved = worst[sse[worst] > sse.sum() / limit]
+        if not len(halved):
+            return means, sums[:, -1], labels
+        halves = np.full(count, -1)
+        halves[halved] = count + np.arange(len(halved))
+        moved = beyond & (halves[labels] >= 0)
+        labels[moved] = halves[labels[moved]]
+        count += len(halved)
+
+
 class Cells:
     """Cells, as their means and their weights in each chain, in the shapes that sums are taken from.
 
@@ -82,7 +112,7 @@ class Cells:
     def distances(self, centers: Floats) -> Floats:
         """Return |x - c|^2 - |x|^2, shape (n_chains, n_centers, n_cells)."""
         chains, k, features = centers.shape
-        return (_product(centers.reshape(-1, features)) @ self._transposed).reshape(chains, k, -1)
+        return (distance_product(centers.reshape(-1, features)) @ self._transposed).reshape(chains, k, -1)
 
 
 def walk(rough: Cells, k_max: int, seed: int) -> list[tuple[Floats, Floats]]:

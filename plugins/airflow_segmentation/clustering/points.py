@@ -24,9 +24,6 @@ RINGS = 4
 RINGED = 2**19
 """Points times centres from which that pays."""
 
-MEASURED = 2**15
-"""Rows that are measured at once, against the few centres near them."""
-
 
 @dataclass(frozen=True)
 class Segments:
@@ -198,96 +195,11 @@ def without_least(points: Points, centers: Floats, k: int) -> Floats:
 def assign(rows: Floats, centers: Floats) -> Ints:
     """Return each row's nearest centre, shape (n_rows,)."""
     offset = centers.mean(axis=0)
-    product = _product(centers - offset)
+    product = distance_product(centers - offset)
     labels = np.empty(len(rows), np.intp)
     for block in blocks(len(rows)):
         labels[block] = ((rows[block] - offset) @ product[:, :-1].T + product[:, -1]).argmin(axis=1)
     return labels
-
-
-def cells(points: Points, limit: int) -> tuple[Floats, Floats, Ints]:
-    """Return the means and the weights of at most `limit` cells that part the points, and each point's cell.
-
-    Cells of more than their share of the SSE are halved at their mean, across the feature in which they vary
-    most, until there are `limit` (Su and Dy, "In search of deterministic methods for initializing K-means",
-    2007). Means are in the points' centred coordinates.
-    """
-    labels = np.zeros(len(points), np.intp)
-    every = np.arange(len(points))
-    count = 1
-    while True:
-        sums = summed(labels, points.weighted, count)
-        means = sums[:, :-1] / sums[:, -1:]
-        offsets = points.centred - means[labels]
-        scatter = summed(labels, offsets**2 * points.weights[:, None], count)
-        beyond = offsets[every, scatter.argmax(axis=1)[labels]] > 0
-        # A cell of one point may seem to vary, by a rounding error; it has nothing to halve.
-        far, whole = np.bincount(labels, beyond, count), np.bincount(labels, minlength=count)
-        sse = np.where((far > 0) & (far < whole), scatter.sum(axis=1), 0.0)
-        worst = (-sse).argsort(kind="stable")[: limit - count]
-        halved = worst[sse[worst] > sse.sum() / limit]
-        if not len(halved):
-            return means, sums[:, -1], labels
-        halves = np.full(count, -1)
-        halves[halved] = count + np.arange(len(halved))
-        moved = beyond & (halves[labels] >= 0)
-        labels[moved] = halves[labels[moved]]
-        count += len(halved)
-
-
-def measure(rows: Floats, weights: Floats | None, centers: list[Floats]) -> list[Floats]:
-    """Return for each k the size, SSE and spread of each segment over `rows`, shape (k, 3).
-
-    This is exact. Rows are grouped by their nearest of the last centres, and for each k only those centres
-    are looked at that may be nearest to a row of the group, by the triangle inequality.
-    """
-    amounts = [np.zeros((len(each), 3)) for each in centers]
-    for group, hub in _groups(rows, centers[-1]):
-        # From the hub, coordinates are as small as can be, and so are the rounding errors of products.
-        members = rows[group] - hub
-        moved = [each - hub for each in centers]
-        near = _near(moved, np.sqrt(np.einsum("ij,ij->i", members, members).max()))
-        products = [_product(each[which]) for each, which in zip(moved, near, strict=True)]
-        for block in blocks(len(members), MEASURED):
-            augmented = np.vstack([members[block].T, np.ones(len(members[block]))])
-            squares = np.einsum("ij,ij->i", members[block], members[block])
-            parts = np.ones((len(squares), 3))
-            own_weights = None if weights is None else weights[group[block], None]
-            for product, which, amount in zip(products, near, amounts, strict=True):
-                own, nearest = _owned(product @ augmented)
-                squared = np.maximum(nearest + squares, 0.0)
-                parts[:, 1] = squared
-                np.sqrt(squared, out=parts[:, 2])
-                amount[which] += own @ (parts if own_weights is None else parts * own_weights)
-    return amounts
-
-
-def _near(centers: list[Floats], radius: float) -> list[Ints]:
-    """Return for each k which centres may be the nearest to some row within `radius` of the origin."""
-    gaps = [np.sqrt(np.einsum("ij,ij->i", each, each)) for each in centers]
-    return [np.flatnonzero(gap <= (gap.min() + 2.0 * radius) * (1.0 + 1e-9)) for gap in gaps]
-
-
-def _owned(distances: Floats) -> tuple[Floats, Floats]:
-    """Return which centre each point belongs to, 1 or 0 in shape (n_centers, n_points), and its distance."""
-    if len(distances) == 1:
-        return np.ones(distances.shape), distances[0]
-    nearest = distances.min(axis=0)
-    hits = distances == nearest
-    if np.count_nonzero(hits) > len(nearest):  # a point between two centres belongs to the first
-        hits = distances.argmin(axis=0) == np.arange(len(distances))[:, None]
-    return hits.astype(float), nearest
-
-
-def _groups(rows: Floats, hubs: Floats) -> Iterator[tuple[Ints, Floats]]:
-    """Yield which rows are nearest to each hub, and the hub."""
-    labels = assign(rows, hubs)
-    # Sixteen bits are sorted by radix, in a tenth of the time.
-    order = labels.astype(np.uint16 if len(hubs) < 2**16 else np.intp).argsort(kind="stable")
-    ends = np.bincount(labels, minlength=len(hubs)).cumsum()
-    for group, hub in zip(np.split(order, ends[:-1]), hubs, strict=True):
-        if len(group):
-            yield group, hub
 
 
 def _measured(points: Points, centers: Floats, labels: Ints) -> Segments:
@@ -315,7 +227,7 @@ def blocks(length: int, size: int = BLOCK) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, length, size))
 
 
-def _product(centers: Floats) -> Floats:
+def distance_product(centers: Floats) -> Floats:
     """Return what times (x, 1) is |x - c|^2 - |x|^2 = |c|^2 - 2 x.c, for every centre."""
     product = np.empty((len(centers), centers.shape[1] + 1))
     np.multiply(centers, -2.0, out=product[:, :-1])
@@ -328,7 +240,7 @@ def _two_nearest(centers: Floats, points: Points, which: Ints | None = None) -> 
 
     Of the points `which`, or of all. The second distance is infinite where there is only one centre.
     """
-    product = _product(centers / points.scale).astype(points.augmented.dtype, copy=False)
+    product = distance_product(centers / points.scale).astype(points.augmented.dtype, copy=False)
     count = len(points) if which is None else len(which)
     labels = np.empty(count, np.intp)
     nearest, second = np.empty((2, count))
@@ -336,7 +248,7 @@ def _two_nearest(centers: Floats, points: Points, which: Ints | None = None) -> 
         rows = points.augmented[block] if which is None else points.augmented.take(which[block], axis=0)
         distances = product @ rows.T
         nearest[block] = least = distances.min(axis=0)
-        labels[block] = first_where(distances == least)
+        labels[block] = _first_where(distances == least)
         distances[labels[block], np.arange(len(least))] = np.inf
         second[block] = distances.min(axis=0)
     squares = points.squares if which is None else points.squares.take(which)
@@ -347,14 +259,14 @@ def _two_nearest(centers: Floats, points: Points, which: Ints | None = None) -> 
     return labels, nearest, second
 
 
-def first_where(hits: NDArray[np.bool_]) -> Ints:
-    """Return where each column of hits first is true, along the last axis but one.
+def _first_where(hits: NDArray[np.bool_]) -> Ints:
+    """Return in which row each column is first true.
 
-    An argmax would copy the hits; the largest rank does not.
+    An argmax over the first axis would copy the matrix; the largest rank of a hit does not.
     """
-    count = hits.shape[-2]
+    count = len(hits)
     ranks = np.arange(count, 0, -1, dtype=np.min_scalar_type(count))[:, None]
-    return count - (ranks * hits).max(axis=-2).astype(np.intp)
+    return count - (ranks * hits).max(axis=0).astype(np.intp)
 
 
 def summed(labels: Ints, values: Any, k: int) -> Floats:

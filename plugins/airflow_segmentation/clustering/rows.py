@@ -12,8 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from airflow_segmentation.clustering.measuring import measure
 from airflow_segmentation.clustering.parallel import map_ahead
-from airflow_segmentation.clustering.points import Floats, blocks, chances, measure
+from airflow_segmentation.clustering.points import Floats, blocks, chances
 
 BATCH = 2**22
 """Values that are read, or measured, at a time: so many that threads seldom wait for one another."""
