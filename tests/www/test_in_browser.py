@@ -21,7 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import browser as browser
 from made.metadata import add_dag, add_run, push_progress, push_report
 from made.reports import HOSTILE, make_progress, make_report
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import delete, update
 
 SERVE = """
@@ -145,11 +145,31 @@ def test_every_click_on_the_curve_moves_the_view(url: str, page: Page) -> None:
     points = page.locator("#elbow .scatterlayer .trace").first.locator(".point")
 
     for k in (3, 5, 4):  # the chart around the plot is another after each
+        # Plotly looks what is under the mouse 20 times a second, and a click is on what it saw last.
+        points.nth(k - 1).hover(force=True)
+        page.wait_for_function("k => document.querySelector('#elbow-plot')._hoverdata?.[0].x === k", arg=k)
         points.nth(k - 1).click(force=True)
         clicked = page.evaluate("performance.now()")
+        expect(page.locator("#k")).to_have_value(str(k))
         expect(page.locator("#elbow")).to_have_attribute("data-k", str(k))
         # Plotly takes a click that follows within 300 ms for a double click.
         page.wait_for_function("since => performance.now() - since > 300", arg=clicked)
+
+
+def test_a_view_that_could_not_be_fetched_is_asked_for_again(url: str, page: Page) -> None:
+    shown(page, url + STATES["report"])
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        lost.append(route.request.url)
+        route.abort() if len(lost) < 3 else route.continue_()
+
+    page.route("**/run?*", lose)
+    page.locator("#k").fill("5")
+
+    expect(page.locator("#elbow")).to_have_attribute("data-k", "5")
+    assert len(lost) == 3
+    assert "k=5" in page.url
 
 
 def test_the_view_follows_the_arrow_keys_without_a_reload(url: str, page: Page) -> None:

@@ -24,7 +24,9 @@
         response = await fetch(next);
         page = new DOMParser().parseFromString(await response.text(), "text/html");
       } catch {
-        break; // no connection: the next change or poll tries again
+        await new Promise((resolve) => setTimeout(resolve, 1000)); // no connection: try again, unless for another
+        wanted ??= next;
+        continue;
       }
       if (!page.querySelector("main")) return location.reload(); // none of our pages
       if (response.ok) history.replaceState(null, "", next);
