@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_segmentation.csv import open_data
+from airflow_segmentation.csv_files import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.links import ElbowLink
 from airflow_segmentation.model import build_model, save_model

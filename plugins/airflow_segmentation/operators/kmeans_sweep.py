@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_segmentation.csv import open_data
+from airflow_segmentation.csv_files import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_connection, as_int, as_names, as_optional_int, as_uri
 from airflow_segmentation.outputs import output_uri
