@@ -11,11 +11,11 @@ import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args
+
+import msgspec
 
 SCHEMA_VERSION = 1
 MAX_REPORT_BYTES = 64_000
@@ -39,6 +39,9 @@ Fit = Literal["full", "sample"]
 """What the sweep was fitted on: every row, or a weighted sample of rows."""
 MAX_K = 10_000
 """More segments than a page could ever show: a record that names more is damaged."""
+
+
+R = TypeVar("R")
 
 
 class ReportError(ValueError):
@@ -86,7 +89,7 @@ class Choice:
     """The k that one method would choose; None where that method finds none."""
 
     method: str
-    k: int | None
+    k: int | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ class Report:
     sensitivity: float
     k_min: int
     k_max: int
-    random_state: int | None
+    random_state: int | None = field(default=None, kw_only=True)
     features: tuple[Feature, ...]
     rows: int
     """Rows that were clustered."""
@@ -232,7 +235,7 @@ class Summary:
     silhouette: float | None = None
     features: int = 0
     warnings: int = 0
-    curve: tuple[tuple[float, ...], ...] = ()
+    curve: tuple[tuple[float, float], ...] = ()
     """Pairs of k and SSE, to draw small."""
     created_at: str | None = None
     schema_version: int = SCHEMA_VERSION
@@ -247,9 +250,7 @@ class Summary:
 
         :raises ReportError: if it is none, or one of a newer version.
         """
-        summary = _read(cls, value)
-        _require_pairs(summary.curve, "summary.curve")
-        return summary
+        return _read(cls, value)
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,7 @@ class Progress:
 
     done: int
     total: int
-    curve: tuple[tuple[float, ...], ...] = field(default=())
+    curve: tuple[tuple[float, float], ...] = ()
     """Pairs of k and SSE found so far, by rising k."""
     sweep: str | None = None
     """The same in tasks that sweep the same rows, features and seed: their curves are parts of one."""
@@ -275,9 +276,7 @@ class Progress:
 
         :raises ReportError: if it is none, or one of a newer version.
         """
-        progress = _read(cls, value)
-        _require_pairs(progress.curve, "progress.curve")
-        return progress
+        return _read(cls, value)
 
 
 def _require_consistent(report: Report) -> None:
@@ -302,120 +301,46 @@ def _require_consistent(report: Report) -> None:
             _require_length(values, report.k, "report.profiles")
 
 
-def _require_pairs(curve: tuple[tuple[float, ...], ...], where: str) -> None:
-    for pair in curve:
-        _require_length(pair, 2, where)
-
-
 def _require_length(values: Sequence[Any], length: int, where: str) -> None:
     if len(values) != length:
         raise ReportError(f"{where} should hold {length} values, not {len(values)}")
 
 
-def _to_json(record: Any) -> dict[str, Any]:
-    """Return a record as JSON values, leaving out what is None or empty by default."""
-    values = {item: getattr(record, item.name) for item in dataclasses.fields(record)}
-    return {
-        item.name: _value_to_json(value)
-        for item, value in values.items()
-        if not (item.default in (None, ()) and isinstance(value, (tuple, type(None))) and not value)
-    }
+def _to_json(value: Any) -> Any:
+    """Return a record, or what stands in one, as JSON values; a number that is not finite is None.
 
-
-def _value_to_json(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return _to_json(value)
-    if isinstance(value, (list, tuple)):
-        return [_value_to_json(item) for item in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, int):
-        return int(value)
-    raise TypeError(f"{value!r} is a {type(value).__name__}; a report holds int, float, str and None only")
-
-
-def _read(cls: Any, value: object) -> Any:
-    if not isinstance(value, Mapping):
-        raise ReportError(f"A {cls.__name__.lower()} is a JSON object, not {type(value).__name__}")
-    version = value.get("schema_version", 1)
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise ReportError(
-            f"This {cls.__name__.lower()} has schema version {version!r}, and this plugin reads up to "
-            f"{SCHEMA_VERSION}; update airflow-segmentation"
-        )
-    return _reader(cls)(value, cls.__name__.lower())
-
-
-@cache
-def _reader(kind: Any) -> Callable[[Any, str], Any]:
-    """Return what reads a value as `kind`, a record or a type in one, and knows `where` the value stands.
-
-    Fields that this version does not know are passed over. A report holds thousands of values: what can be
-    known of a type is found out once.
+    Fields that are None or empty are left out: records have them by default.
     """
-    origin = get_origin(kind)
-    if dataclasses.is_dataclass(kind):
-        return _record_reader(kind)
-    if origin in (Union, UnionType):
-        read_some = _reader(next(arg for arg in get_args(kind) if arg is not type(None)))
-        return lambda value, where: None if value is None else read_some(value, where)
-    if origin is tuple:
-        return _tuple_reader(_reader(get_args(kind)[0]))
-    if origin is Literal:
-        return _literal_reader(get_args(kind))
-    return _plain_reader(kind)
+    return _filled(msgspec.json.decode(msgspec.json.encode(value)))
 
 
-def _record_reader(kind: Any) -> Callable[[Any, str], Any]:
-    hints = get_type_hints(kind)
-    readers = {item.name: _reader(hints[item.name]) for item in dataclasses.fields(kind)}
-    required = {item.name for item in dataclasses.fields(kind) if item.default is dataclasses.MISSING}
-
-    def read(value: Any, where: str) -> Any:
-        if not isinstance(value, Mapping):
-            raise ReportError(f"{where} should be a JSON object, not {value!r:.60}")
-        if lacking := required - value.keys():
-            raise ReportError(f"{where} lacks {', '.join(sorted(lacking))}")
-        return kind(
-            **{
-                name: read_field(value[name], f"{where}.{name}")
-                for name, read_field in readers.items()
-                if name in value
-            }
-        )
-
-    return read
+def _filled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(item) for name, item in value.items() if item not in (None, [])}
+    return [_filled(item) for item in value] if isinstance(value, list) else value
 
 
-def _tuple_reader(read_item: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
-    def read(value: Any, where: str) -> Any:
-        if not isinstance(value, (list, tuple)):
-            raise ReportError(f"{where} should be a JSON array, not {value!r:.60}")
-        return tuple([read_item(item, where) for item in value])
+@dataclass(frozen=True)
+class _Versioned:
+    """What is read of a record first: that of a newer version need not have the same fields."""
 
-    return read
+    schema_version: int = 1
 
 
-def _literal_reader(allowed: tuple[Any, ...]) -> Callable[[Any, str], Any]:
-    def read(value: Any, where: str) -> Any:
-        if value not in allowed:
-            raise ReportError(f"{where} should be one of {', '.join(allowed)}, not {value!r:.60}")
-        return value
-
-    return read
-
-
-def _plain_reader(kind: Any) -> Callable[[Any, str], Any]:
-    def read(value: Any, where: str) -> Any:
-        if type(value) is kind:
-            return value
-        if kind is float and type(value) is int:
-            return float(value)
-        raise ReportError(f"{where} should be {kind.__name__}, not {value!r:.60}")
-
-    return read
+def _read(kind: type[R], value: object) -> R:
+    """Return the record that a JSON value holds; fields that this version does not know are passed over."""
+    name = kind.__name__.lower()
+    try:
+        version = msgspec.convert(value, _Versioned).schema_version
+        if version > SCHEMA_VERSION:
+            raise ReportError(
+                f"This {name} has schema version {version}, and this plugin reads up to {SCHEMA_VERSION}; "
+                "update airflow-segmentation"
+            )
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$")
+        raise ReportError(f"{name}{path.rstrip('`')}: {what}") from None
 
 
 def significant(value: float, digits: int = 6) -> float:
@@ -423,8 +348,9 @@ def significant(value: float, digits: int = 6) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def _size(report: Report) -> int:
-    return len(json.dumps(_to_json(report)))
+def _size(value: Any) -> int:
+    """Return how many bytes a record, or what stands in one, takes in the database."""
+    return len(json.dumps(_to_json(value)))
 
 
 def _shrunk(report: Report) -> Report:
@@ -437,7 +363,7 @@ def _shrunk(report: Report) -> Report:
     if _size(report) <= MAX_REPORT_BYTES:
         return report
     if report.sample:
-        each = len(json.dumps(report.sample)) / len(report.sample)
+        each = _size(report.sample) / len(report.sample)
         kept = len(report.sample) - math.ceil((_size(report) - MAX_REPORT_BYTES + 200) / each)
         kept = kept if kept >= MIN_SAMPLE_ROWS else 0
         words = f"all but {kept} of the rows to draw" if kept else "the rows to draw"
@@ -452,7 +378,7 @@ def _shrunk(report: Report) -> Report:
             if excess <= 0:
                 break
             point = next(point for point in report.curve if point.k == k)
-            excess -= len(json.dumps(_value_to_json(getattr(point, name))))
+            excess -= _size(getattr(point, name))
             without.add(k)
         if without:
             changes: dict[str, Any] = {name: None}
@@ -468,7 +394,7 @@ def _shrunk(report: Report) -> Report:
     excess, kept = _size(report) - MAX_REPORT_BYTES + 200, len(report.profiles)
     while kept and excess > 0:
         kept -= 1
-        excess -= len(json.dumps(_value_to_json(report.profiles[kept])))
+        excess -= _size(report.profiles[kept])
     if kept < len(report.profiles):
         words = f"the profiles of {len(report.profiles) - kept} columns"
         report = dataclasses.replace(
@@ -484,7 +410,7 @@ def _with_fewer_features(report: Report) -> Report:
     room = MAX_REPORT_BYTES - 1_000  # for what is left out, in words
     room -= _size(dataclasses.replace(report, features=(), curve=points, profiles=(), sample=()))
     sizes = (
-        len(json.dumps([_value_to_json(feature), *(center[index] for center in centers)]))
+        _size([feature, *(center[index] for center in centers)])
         for index, feature in enumerate(report.features)
     )
     kept = sum(total <= room for total in itertools.accumulate(sizes))
