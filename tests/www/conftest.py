@@ -71,6 +71,8 @@ def filled(metadata_database: None) -> None:
         failed = add_run(session, "open", "failed", state=DagRunState.FAILED, tasks=swept, number=6)
         push_progress(session, failed, make_progress(done=30))
         add_run(session, "open", "without", tasks=done, number=7)
+        configured = add_run(session, "open", "configured", conf={"secret": "of its own"}, number=27)
+        push(session, configured, ("choose", -1), REPORT_KEY, make_report().to_json())
         for number, (run_id, value) in enumerate(UNREADABLE.items(), start=8):
             broken = add_run(session, "open", run_id, tasks=done, number=number)
             push(session, broken, ("choose", -1), REPORT_KEY, value)
@@ -134,9 +136,11 @@ def _fab_tokens() -> dict[str, str]:
         security.bulk_sync_roles([{"role": "Other Dag", "perms": [("can_read", "DAG:secret"), *allowed[1:]]}])
         security.bulk_sync_roles([{"role": "Some Dags", "perms": [("can_read", "DAG:secret"), *allowed]}])
         security.bulk_sync_roles([{"role": "No XComs", "perms": [("can_read", "DAG:open")]}])
+        security.bulk_sync_roles([{"role": "XComs only", "perms": allowed[:2]}])
         security.add_role("Nothing")
         roles = {"admin": "Admin", "viewer": "Viewer", "nobody": "Nothing", "dismissed": "Admin"}
         roles |= {"one": "One Dag", "other": "Other Dag", "some": "Some Dags", "no-xcoms": "No XComs"}
+        roles |= {"xcoms-only": "XComs only"}
         for name, role in roles.items():
             if security.find_user(username=name) is None:  # the server may have been up before
                 security.add_user(
@@ -174,8 +178,9 @@ def server(request: pytest.FixtureRequest, filled: None) -> Iterator[Server]:
     """A server, once with the simple auth manager and once with FAB's.
 
     Both know an admin, a viewer, and nobody, who may do nothing; FAB also knows "one", who may read the Dag
-    "open", "other", who may read "secret", "some", who may read both, "no-xcoms", who may read "open" but not
-    its XComs, and "dismissed", an admin no longer active. Then there are tokens that are worth nothing.
+    "open" but not its tasks, "other", who may read "secret", "some", who may read both, "no-xcoms", who may
+    read "open" but not its XComs, "xcoms-only", who may read of "open" no more than these, and "dismissed",
+    an admin no longer active. Then there are tokens that are worth nothing.
     """
     path, tokens = {"simple": (SIMPLE, _simple_tokens), "fab": (FAB, _fab_tokens)}[request.param]
     before = conf.get("core", "auth_manager")
@@ -186,6 +191,3 @@ def server(request: pytest.FixtureRequest, filled: None) -> Iterator[Server]:
         yield Server(client, known | _useless_tokens(known["admin"]))
     conf.set("core", "auth_manager", before)
     purge_cached_app()
-
-
-only_fab = pytest.mark.parametrize("server", ["fab"], indirect=True)

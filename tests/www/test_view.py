@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import html
 import io
 import json
@@ -284,6 +286,19 @@ def test_the_charts_are_taken_away_as_one_file(server: Any) -> None:
         attributes for _, attributes in page.elements if attributes.get("src") or "href" in attributes
     ]
     assert "Plotly" in text
+
+
+def test_of_the_charts_taken_away_these_very_scripts_run_and_no_others(server: Any) -> None:
+    text = server.get("/run/charts.html?dag_id=open&run_id=manual__0").text
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    [policy] = [attributes["content"] for _, attributes in Page(text).elements if "http-equiv" in attributes]
+
+    assert len(scripts) == 3
+    assert policy is not None
+    directives = dict(directive.split(" ", 1) for directive in policy.split("; "))
+    assert directives["default-src"] == "'none'"
+    assert directives["script-src"].split() == [f"'sha256-{digest}'" for digest in hashes]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_segmentation.report import CurvePoint, Progress, Report
+from airflow_segmentation.report import MAX_NUMBER, CurvePoint, Progress, Report
 
 if TYPE_CHECKING:
     from airflow_segmentation.www.runs import Listed
@@ -48,6 +48,8 @@ METHOD_NAMES = {
 LEGEND_ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
 MAX_LABEL = 28
 """Characters of a name that an axis has room for."""
+MAX_HOVER = 200
+"""Characters of a name that each cell of a heat map repeats."""
 MAX_NUMBERED_SEGMENTS = 12
 """Segments up to which a heat map has room to print a number in each cell."""
 MAX_CURVES = 10
@@ -405,7 +407,8 @@ def curves(reports: Sequence[Listed]) -> Figure:
         if summary is None:
             continue
         left = 1 - summary.explained
-        total = summary.sse / left if left > 0 else max((sse for _, sse in summary.curve), default=0) or 1.0
+        total = summary.sse / left if left > 0 else max((sse for _, sse in summary.curve), default=0)
+        total = max(total, 1 / MAX_NUMBER)
         shared: Figure = {"type": "scatter", "legendgroup": str(order), "name": _label(run_id, 44)}
         hidden = any(k == summary.k and abs(left - share) < NAME_GAP for k, share in named)
         named.append((summary.k, left))
@@ -512,7 +515,7 @@ def _heat_map(
                 "y": list(range(len(labels))),
                 "z": [list(row) for row in z],
                 "text": [list(row) for row in text],
-                "customdata": [[_text(label)] * len(columns) for label in labels],
+                "customdata": [[_text(label[:MAX_HOVER])] * len(columns) for label in labels],
                 "texttemplate": "%{text}" if len(columns) <= MAX_NUMBERED_SEGMENTS else "",
                 "hovertemplate": hover,
                 "zmin": -limit,

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import csv
 import io
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
 
 from airflow_segmentation.links import page_path, ui_path
 from airflow_segmentation.report import Progress, Report
@@ -31,6 +36,11 @@ Link = Callable[..., str]
 def when(moment: datetime | None) -> str:
     """Return a moment for people to read, in UTC."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M") if moment else words.ABSENT
+
+
+def as_json(figure: figures.Figure) -> Markup:
+    """Return a chart for a script element; what is no number, such as the quotient of odd ones, is null."""
+    return htmlsafe_json_dumps(figure, dumps=lambda value, **_: msgspec.json.encode(value).decode())
 
 
 # Not Flask's environment: that would run Flask-AppBuilder's context processors, which know another user.
@@ -52,6 +62,7 @@ templates.globals |= {
     "sparkline": figures.sparkline,
 }
 templates.filters |= {
+    "figure": as_json,
     "short": figures.short,
     "percent": words.percent,
     "optional": words.optional,
@@ -178,11 +189,14 @@ def segments_table(report: Report, k: int, order: str) -> dict[str, Any]:
 def progress_page(
     run: Run,
     sweeps: Sequence[tuple[Task, Progress]],
-    finished: tuple[int, int],
+    finished: tuple[int, int] | None,
     failed: Sequence[Task],
     reported: Sequence[Task],
 ) -> dict[str, Any]:
-    """Return what the page of a run without a report shows, or of a task that pushed none."""
+    """Return what the page of a run without a report shows, or of a task that pushed none.
+
+    :param finished: how many of the run's tasks have, and how many there are; None for who may not know.
+    """
     return {
         "run": run,
         "sweeps": [(task, progress, figures.growing(progress)) for task, progress in sweeps],
@@ -311,12 +325,9 @@ def self_contained(context: Mapping[str, Any]) -> str:
         # The one thing that must not stand in an inline script is what would end it.
         return path_of(name).read_text(encoding="utf-8").replace("</script", "<\\/script")
 
-    return render(
-        "charts.html",
-        **context,
-        style=read("page.css"),
-        scripts=[read(name) for name in ("colour-mode.js", PLOTLY, "charts.js")],
-    )
+    scripts = [read(name) for name in ("colour-mode.js", PLOTLY, "charts.js")]
+    hashes = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
+    return render("charts.html", **context, style=read("page.css"), scripts=scripts, hashes=hashes)
 
 
 def _int(text: str | None, default: int) -> int:

@@ -16,9 +16,10 @@ from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.state import DagRunState, State
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Text, and_, case, cast, func, or_, select
 
 from airflow_segmentation.report import (
+    MAX_REPORT_BYTES,
     PROGRESS_KEY,
     REPORT_KEY,
     SUMMARY_KEY,
@@ -36,11 +37,13 @@ PAGE_SIZE = 25
 MAX_TASKS = 200
 """Task instances of a run that are looked at: a mapped task can have thousands."""
 MAX_GOING = 500
-"""Running runs, of whatever Dag, among which sweeps under way are looked for."""
+"""Running runs, of whatever Dag, among which sweeps under way are looked for; as many tasks of theirs are."""
 MAX_SWEEPS = 4
 """Sweeps of a run whose curves are drawn while they grow."""
 MAX_TREND = 100
 """Reports of a Dag whose trend is drawn, latest first."""
+LONGEST = {REPORT_KEY: 4 * MAX_REPORT_BYTES, SUMMARY_KEY: 32_000, PROGRESS_KEY: 32_000}
+"""Characters of a record up to which it is read: PostgreSQL writes small numbers out at some length."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,11 @@ class Run:
 
     dag_id: str
     run_id: str
-    state: str
+    state: str | None
+    """None for those who may read what its tasks pushed, and not the run itself."""
     run_after: datetime
     conf: dict[str, Any]
-    """Its configuration, where one run is read; empty in a list."""
+    """Its configuration, where one run is read; empty in a list, and where the state is None."""
 
     @property
     def going(self) -> bool:
@@ -149,23 +153,20 @@ def read_report(session: Session, run: Run, task: Task) -> Report | None:
     :raises ReportError: if it cannot be read.
     """
     value = _value(session, run, task, REPORT_KEY)
-    return None if value is None else Report.from_json(value)
+    return None if value is None else _record(Report, value)
 
 
 def read_sweeps(session: Session, run: Run) -> list[tuple[Task, Progress]]:
-    """Return how far each sweep of a run has come, at most `MAX_SWEEPS`; mapped tasks may share one.
-
-    :raises ReportError: if one cannot be read.
-    """
-    rows = session.execute(_pushed_in(run, PROGRESS_KEY, XComModel.value))
-    found = [(Task(*task), Progress.from_json(value)) for *task, value in rows]
-    return _joined(found)[:MAX_SWEEPS]
+    """Return how far each sweep of a run has come, at most `MAX_SWEEPS`; mapped tasks may share one."""
+    rows = session.execute(_pushed_in(run, PROGRESS_KEY, _text(PROGRESS_KEY)))
+    read = [(Task(*task), _readable(Progress, value)) for *task, value in rows]
+    return _joined([(task, progress) for task, progress in read if progress])[:MAX_SWEEPS]
 
 
 def read_reports(session: Session, dag_id: str, task: Task, run_ids: Collection[str]) -> dict[str, Report]:
     """Return the readable reports that a task pushed in some runs of its Dag, by run id."""
     rows = session.execute(
-        select(XComModel.run_id, XComModel.value).where(
+        select(XComModel.run_id, _text(REPORT_KEY)).where(
             XComModel.dag_id == dag_id,
             XComModel.run_id.in_(run_ids),
             XComModel.task_id == task.task_id,
@@ -252,6 +253,7 @@ def list_going(session: Session, dag_ids: Collection[str]) -> list[Listed]:
         _listed(PROGRESS_KEY)
         .where(DagRun.id.in_(going))
         .order_by(DagRun.run_after.desc(), DagRun.id, XComModel.task_id, XComModel.map_index)
+        .limit(MAX_GOING)
     )
     listed = [row for row in _as_listed(rows, Progress) if row.run.dag_id in dag_ids]
     by_run = groupby(listed, lambda row: row.run)
@@ -336,7 +338,13 @@ def _pushed_in(run: Run, key: str, *columns: Any) -> Select[Any]:
 
 
 def _listed(key: str) -> Select[Any]:
-    return _pushed(key, *_RUN, XComModel.task_id, XComModel.map_index, XComModel.value)
+    return _pushed(key, *_RUN, XComModel.task_id, XComModel.map_index, _text(key))
+
+
+def _text(key: str) -> Any:
+    """Return the column of what XComs of this key hold, as JSON; empty where that is too long to be read."""
+    text = cast(XComModel.value, Text)
+    return case((func.length(text) <= LONGEST[key], text), else_="").label("value")
 
 
 def _pushed(key: str, *columns: Any) -> Select[Any]:
@@ -349,8 +357,11 @@ def _sorting(session: Session, by: str) -> Any:
         return {"time": DagRun.run_after, "dag": XComModel.dag_id}[by]
     # PostgreSQL compares JSON values as what they are, but fails to cast one that is no number; SQLite and
     # MySQL compare JSON as text, but cast whatever comes.
-    figure = XComModel.value[by]
-    return figure if session.get_bind().dialect.name == "postgresql" else figure.as_float()
+    figure, text = XComModel.value[by], cast(XComModel.value, Text)
+    fits = func.length(text) <= LONGEST[SUMMARY_KEY]
+    if session.get_bind().dialect.name == "postgresql":
+        return case((fits, figure))
+    return case((and_(fits, func.json_valid(text) == 1), figure.as_float()))
 
 
 def _matching(statement: Select[Any], query: Query) -> Select[Any]:
@@ -391,7 +402,7 @@ def _run(row: Any, conf: Any = None) -> Run:
 
 def _value(session: Session, run: Run, task: Task, key: str) -> Any:
     return session.scalar(
-        select(XComModel.value).where(
+        select(_text(key)).where(
             XComModel.dag_id == run.dag_id,
             XComModel.run_id == run.run_id,
             XComModel.task_id == task.task_id,
@@ -404,6 +415,18 @@ def _value(session: Session, run: Run, task: Task, key: str) -> Any:
 def _readable(kind: Any, value: Any) -> Any:
     """Return a record, or None where it cannot be read: one broken report must not break a list."""
     try:
-        return kind.from_json(value)
+        return _record(kind, value)
     except ReportError:
         return None
+
+
+def _record(kind: Any, value: str) -> Any:
+    """Return the record that a text of :func:`_text` holds.
+
+    :raises ReportError: if it cannot be read.
+    """
+    if not value:
+        raise ReportError(
+            f"The {kind.__name__.lower()} is longer than any that a task writes, and was not read"
+        )
+    return kind.from_json(value)
