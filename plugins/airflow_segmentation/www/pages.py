@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from airflow_segmentation.links import page_path, ui_path
 from airflow_segmentation.report import Progress, Report
 from airflow_segmentation.www import drift, figures, words
-from airflow_segmentation.www.runs import SORTS, Listed, ListPage, Query, Run, Task
+from airflow_segmentation.www.runs import SORTS, KeptElsewhere, Listed, ListPage, Query, Run, Task
 from airflow_segmentation.www.static_files import PLOTLY, path_of, static_url
 
 FEATURES_SHOWN = 12
@@ -178,14 +178,19 @@ def segments_table(report: Report, k: int, order: str) -> dict[str, Any]:
 def progress_page(
     run: Run,
     sweeps: Sequence[tuple[Task, Progress]],
+    elsewhere: KeptElsewhere | None,
     finished: tuple[int, int],
     failed: Sequence[Task],
     reported: Sequence[Task],
 ) -> dict[str, Any]:
-    """Return what the page of a run without a report shows, or of a task that pushed none."""
+    """Return what the page of a run without a report shows, or of a task that pushed none.
+
+    :param elsewhere: why how far the sweeps have come cannot be read.
+    """
     return {
         "run": run,
         "sweeps": [(task, progress, figures.growing(progress)) for task, progress in sweeps],
+        "elsewhere": elsewhere,
         "finished": finished,
         "failed": failed,
         "reported": reported,
@@ -263,12 +268,14 @@ def dag_page(
     task: Task,
     tasks: Sequence[Task],
     reports: Sequence[Listed],
+    unread: Sequence[Listed],
     comparison: Comparison,
     compared: Mapping[str, Report],
 ) -> dict[str, Any]:
     """Return what the page of a Dag shows: its trends, the curves of some runs, and the drift between two.
 
     :param reports: the task's latest reports, oldest first.
+    :param unread: those that cannot be read, latest first.
     :param compared: the two reports to compare, by run id.
     """
     before, after = compared.get(comparison.before), compared.get(comparison.after)
@@ -280,6 +287,7 @@ def dag_page(
         "task": task,
         "tasks": tasks,
         "reports": reports,
+        "unread": unread,
         "comparison": comparison,
         "changes": changes,
         "given": given,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.utils.state import DagRunState, State
 from sqlalchemy import and_, func, or_, select
 
@@ -27,6 +28,8 @@ from airflow_segmentation.report import (
     ReportError,
     Summary,
 )
+from airflow_segmentation.storage import without_secrets
+from airflow_segmentation.xcoms import are_records_past, configured_backend, name_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -41,6 +44,21 @@ MAX_SWEEPS = 4
 """Sweeps of a run whose curves are drawn while they grow."""
 MAX_TREND = 100
 """Reports of a Dag whose trend is drawn, latest first."""
+
+
+class KeptElsewhere(ReportError):
+    """A record that an XCom backend stored its own way, of which the database holds only what that left.
+
+    :param backend: the backend's name.
+    :param past: whether records are written past it by now.
+    :param uri: where the record lies, as far as the database tells.
+    """
+
+    def __init__(self, backend: str, past: bool, uri: str | None) -> None:
+        super().__init__(f"The XCom backend {backend} keeps it elsewhere")
+        self.backend = backend
+        self.past = past
+        self.uri = uri
 
 
 @dataclass(frozen=True)
@@ -88,6 +106,8 @@ class Listed:
     task: Task
     summary: Summary | None
     progress: Progress | None
+    problem: ReportError | None = None
+    """Why neither could be read."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +169,7 @@ def read_report(session: Session, run: Run, task: Task) -> Report | None:
     :raises ReportError: if it cannot be read.
     """
     value = _value(session, run, task, REPORT_KEY)
-    return None if value is None else Report.from_json(value)
+    return None if value is None else _record(Report, value)
 
 
 def read_sweeps(session: Session, run: Run) -> list[tuple[Task, Progress]]:
@@ -158,7 +178,7 @@ def read_sweeps(session: Session, run: Run) -> list[tuple[Task, Progress]]:
     :raises ReportError: if one cannot be read.
     """
     rows = session.execute(_pushed_in(run, PROGRESS_KEY, XComModel.value))
-    found = [(Task(*task), Progress.from_json(value)) for *task, value in rows]
+    found = [(Task(*task), _record(Progress, value)) for *task, value in rows]
     return _joined(found)[:MAX_SWEEPS]
 
 
@@ -173,7 +193,7 @@ def read_reports(session: Session, dag_id: str, task: Task, run_ids: Collection[
             XComModel.key == REPORT_KEY,
         )
     )
-    read = {run_id: _readable(Report, value) for run_id, value in rows}
+    read = {run_id: _readable(Report, value)[0] for run_id, value in rows}
     return {run_id: report for run_id, report in read.items() if report}
 
 
@@ -275,7 +295,10 @@ def reporting_tasks(session: Session, dag_id: str) -> list[Task]:
 
 
 def trend(session: Session, dag_id: str, task: Task) -> list[Listed]:
-    """Return a task's latest reports over the runs of its Dag, at most `MAX_TREND`, oldest first."""
+    """Return a task's latest reports over the runs of its Dag, at most `MAX_TREND`, oldest first.
+
+    Those that cannot be read are among them.
+    """
     rows = session.execute(
         _listed(SUMMARY_KEY)
         .where(
@@ -286,7 +309,7 @@ def trend(session: Session, dag_id: str, task: Task) -> list[Listed]:
         .order_by(DagRun.run_after.desc())
         .limit(MAX_TREND)
     )
-    return [row for row in reversed(list(_as_listed(rows, Summary))) if row.summary]
+    return list(_as_listed(rows, Summary))[::-1]
 
 
 def _joined(sweeps: Iterable[tuple[Task, Any]]) -> list[tuple[Task, Any]]:
@@ -370,12 +393,13 @@ def _matching(statement: Select[Any], query: Query) -> Select[Any]:
 
 def _as_listed(rows: Iterable[Any], kind: type[Summary] | type[Progress]) -> Iterable[Listed]:
     for row in rows:
-        record = _readable(kind, row.value)
+        record, problem = _readable(kind, row.value)
         yield Listed(
             run=_run(row),
             task=Task(row.task_id, row.map_index),
             summary=record if isinstance(record, Summary) else None,
             progress=record if isinstance(record, Progress) else None,
+            problem=problem,
         )
 
 
@@ -401,9 +425,25 @@ def _value(session: Session, run: Run, task: Task, key: str) -> Any:
     )
 
 
-def _readable(kind: Any, value: Any) -> Any:
-    """Return a record, or None where it cannot be read: one broken report must not break a list."""
+def _readable(kind: Any, value: Any) -> tuple[Any, ReportError | None]:
+    """Return a record, or None and why it cannot be read: one broken report must not break a list."""
+    try:
+        return _record(kind, value), None
+    except ReportError as error:
+        return None, error
+
+
+def _record(kind: Any, value: Any) -> Any:
+    """Return a record as it was pushed.
+
+    :raises ReportError: if it cannot be read; :class:`KeptElsewhere` if an XCom backend is why.
+    """
     try:
         return kind.from_json(value)
     except ReportError:
-        return None
+        backend = configured_backend()
+        # What every record says of itself; it is there, whatever else is wrong with one that came as it is.
+        if backend is BaseXCom or (isinstance(value, dict) and "schema_version" in value):
+            raise
+        uri = without_secrets(value) if isinstance(value, str) and "://" in value else None
+        raise KeptElsewhere(name_of(backend), are_records_past(backend), uri) from None
