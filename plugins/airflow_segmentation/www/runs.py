@@ -17,7 +17,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.utils.state import DagRunState, State
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import func, or_, select
 
 from airflow_segmentation.report import (
     PROGRESS_KEY,
@@ -238,7 +238,7 @@ def list_reports(session: Session, counts: Mapping[str, int], query: Query) -> L
     :param counts: the Dags to list the runs of, and how many reports each has.
     """
     dag_ids = sorted({query.dag_id} & counts.keys()) if query.dag_id else sorted(counts)
-    keys = (XComModel.dag_run_id, XComModel.task_id, XComModel.map_index)
+    keys = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
     matching = _matching(_pushed(SUMMARY_KEY, *keys).where(XComModel.dag_id.in_(dag_ids)), query)
     total = (
         session.scalar(select(func.count()).select_from(matching.subquery())) or 0
@@ -251,10 +251,16 @@ def list_reports(session: Session, counts: Mapping[str, int], query: Query) -> L
     first = column.desc() if query.sort.startswith("-") else column.asc()
     order = (first.nulls_last(), DagRun.id.desc(), XComModel.task_id, XComModel.map_index)
     # The keys of a page's rows are found before their values: to sort all values would move megabytes about.
-    found = matching.order_by(*order).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE).subquery()
-    of_page = and_(*(key == found.c[key.name] for key in keys))
-    rows = session.execute(_listed(SUMMARY_KEY).join(found, of_page).order_by(*order))
-    return ListPage(tuple(_as_listed(rows, Summary)), total, page, pages)
+    # They are written out, since Airflow 3.4's view of two tables would be read whole for a join with them.
+    found = session.execute(matching.order_by(*order).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
+    rows = session.execute(
+        _listed(SUMMARY_KEY).where(
+            *(column.in_({row[place] for row in found}) for place, column in enumerate(keys))
+        )
+    )
+    by_key = {(row.dag_id, row.run_id, row.task_id, row.map_index): row for row in rows}
+    listed = [by_key[tuple(key)] for key in found if tuple(key) in by_key]
+    return ListPage(tuple(_as_listed(listed, Summary)), total, page, pages)
 
 
 def list_going(session: Session, dag_ids: Collection[str]) -> list[Listed]:
