@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from airflow.providers.common.compat.sdk import conf
-
 from airflow_segmentation import advice
 from airflow_segmentation.csv_files.quotes import Quotes
 from airflow_segmentation.errors import InputError, missing_column
+from airflow_segmentation.provider import setting
 from airflow_segmentation.storage import open_for_reading, without_secrets
 
 BLOCK_BYTES = 2 << 20
@@ -22,8 +21,6 @@ LONGEST_LINE = 16 << 20
 """More bytes than a row of a table has."""
 MAX_COLUMNS = 10_000
 """More columns than a table of customers has; each costs memory in every block."""
-MAX_BYTES = 100 << 30
-"""The default of `[segmentation] max_csv_bytes`."""
 
 # The options of pandas.read_csv that pyarrow takes in the same sense, or that are ours to obey.
 _ARROW_OPTIONS = {"sep", "delimiter", "encoding", "compression"}
@@ -158,7 +155,7 @@ class Source(io.RawIOBase):
         self._csv = csv
         self._file = file
         self._count = 0
-        self._limit = conf.getint("segmentation", "max_csv_bytes", fallback=MAX_BYTES)
+        self._limit = int(setting("max_csv_bytes"))
 
     def readable(self) -> bool:
         """Tell that it can be read."""
