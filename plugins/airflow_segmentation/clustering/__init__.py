@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.scores import calinski_harabasz as calinski_harabasz
     from airflow_segmentation.clustering.scores import davies_bouldin as davies_bouldin
     from airflow_segmentation.clustering.scores import silhouette as silhouette
+    from airflow_segmentation.clustering.scores import silhouette_sample as silhouette_sample
     from airflow_segmentation.clustering.stability import count_choices as count_choices
     from airflow_segmentation.clustering.stability import sweep_resamples as sweep_resamples
     from airflow_segmentation.clustering.sweep import Progress as Progress
@@ -49,6 +50,7 @@ _HOMES = {
     "davies_bouldin": "scores",
     "profile_segments": "profiles",
     "silhouette": "scores",
+    "silhouette_sample": "scores",
     "sweep_resamples": "stability",
     "sweep_rows": "sweep",
     "sweep_table": "sweep",
