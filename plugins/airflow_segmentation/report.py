@@ -8,10 +8,11 @@ and None.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import UnionType
@@ -47,11 +48,15 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class Feature:
-    """One clustered column, and its range over the rows that were scaled, in original units."""
+    """One clustered column over the rows that were clustered, in original units."""
 
     name: str
     minimum: float
     maximum: float
+    mean: float | None = None
+    """None where the swept table was gone, or the report is of before it held means; likewise `deviation`."""
+    deviation: float | None = None
+    """Standard deviation; the number of rows is the divisor."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,8 @@ class Report:
     fit: Fit = "full"
     fit_rows: int | None = None
     """Rows that the sweep was fitted on. SSE and sizes are always over all rows."""
+    silhouette_rows: int | None = None
+    """Rows that the silhouette was taken over: all, or a sample. None where that is not known."""
     choices: tuple[Choice, ...] = ()
     """What every method would choose."""
     half_range: Choice | None = None
@@ -212,6 +219,9 @@ class Report:
             explained=chosen.explained,
             silhouette=chosen.silhouette,
             features=len(self.features),
+            feature_set=hashlib.sha256(
+                "\0".join(sorted(one.name for one in self.features)).encode()
+            ).hexdigest()[:12],
             warnings=len(self.warnings),
             curve=tuple((point.k, significant(point.sse, 4)) for point in self.curve),
             created_at=self.created_at,
@@ -231,6 +241,8 @@ class Summary:
     explained: float
     silhouette: float | None = None
     features: int = 0
+    feature_set: str | None = None
+    """The same in summaries of the same features, whatever their order. None where that is not known."""
     warnings: int = 0
     curve: tuple[tuple[float, ...], ...] = ()
     """Pairs of k and SSE, to draw small."""
@@ -278,6 +290,11 @@ class Progress:
         progress = _read(cls, value)
         _require_pairs(progress.curve, "progress.curve")
         return progress
+
+
+def _set_of(names: Iterable[str]) -> str:
+    """Return a short name that is the same for the same names in any order."""
+    return hashlib.sha256(json.dumps(sorted(names)).encode()).hexdigest()[:12]
 
 
 def _require_consistent(report: Report) -> None:
@@ -418,9 +435,14 @@ def _plain_reader(kind: Any) -> Callable[[Any, str], Any]:
     return read
 
 
-def significant(value: float, digits: int = 6) -> float:
-    """Return the value with the digits that a person can use, which keeps a record small."""
-    return float(f"{value:.{digits}g}")
+def significant(value: float, digits: int = 6, spread: float = 0.0) -> float:
+    """Return the value with the digits that a person can use, which keeps a record small.
+
+    :param spread: how far apart such values lie; of that so many digits are kept, too.
+    """
+    if 0 < spread < abs(value) < math.inf:
+        digits += math.floor(math.log10(abs(value))) - math.floor(math.log10(spread))
+    return float(f"{value:.{min(digits, 17)}g}")
 
 
 def _size(report: Report) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.elbow import chord as chord
     from airflow_segmentation.clustering.estimator import KMeansSweep as KMeansSweep
     from airflow_segmentation.clustering.points import assign as assign
+    from airflow_segmentation.clustering.profiles import Moments as Moments
     from airflow_segmentation.clustering.profiles import Profile as Profile
     from airflow_segmentation.clustering.profiles import profile_segments as profile_segments
     from airflow_segmentation.clustering.rows import ArrayRows as ArrayRows
@@ -36,6 +37,7 @@ _HOMES = {
     "ArrayRows": "rows",
     "Elbow": "elbow",
     "KMeansSweep": "estimator",
+    "Moments": "profiles",
     "ParquetRows": "rows",
     "Profile": "profiles",
     "Progress": "sweep",
