@@ -15,20 +15,10 @@ from airflow_segmentation.reporting import Chooser, build_report
 from airflow_segmentation.scaling import Scaling
 from airflow_segmentation.sweep_table import Sweep, read_sweep
 from kneed import KneeLocator
+from made.tasks import Task
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
 FEATURES = ["a", "b"]
-
-
-class Task:
-    """What the operators need of a running task instance."""
-
-    def __init__(self, task_id: str) -> None:
-        self.dag_id, self.run_id, self.task_id, self.map_index = "reporting", "run", task_id, -1
-        self.pushed: dict[str, object] = {}
-
-    def xcom_push(self, key: str, value: object) -> None:
-        self.pushed[key] = value
 
 
 @pytest.fixture(scope="module")
