@@ -14,6 +14,7 @@ from airflow_segmentation.report import REPORT_KEY, Choice, Report, Stability, T
 from airflow_segmentation.reporting import Chooser, build_report
 from airflow_segmentation.scaling import Scaling
 from airflow_segmentation.sweep_table import Sweep, read_sweep
+from airflow_segmentation.www import figures
 from kneed import KneeLocator
 from made.tasks import Task
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
@@ -103,6 +104,20 @@ def test_features_have_mean_and_deviation_over_all_rows(frame, swept, tmp_path):
     for feature in chosen(swept[1], tmp_path).features:
         assert feature.mean == pytest.approx(frame[feature.name].mean(), rel=1e-5)
         assert feature.deviation == pytest.approx(frame[feature.name].std(ddof=0), rel=1e-5)
+
+
+def test_what_is_random_tells_nothing_and_is_pale(tmp_path):
+    rng = np.random.default_rng(0)
+    spend = np.array([100.0, 500.0, 900.0])[np.resize([0, 1, 2], 6000)] + rng.normal(scale=20, size=6000)
+    path = tmp_path / "frame.parquet"
+    pd.DataFrame({"NOISE": rng.uniform(size=6000), "SPEND": spend}).to_parquet(path)
+    uri = KMeansSweepOperator(task_id="sweep", data=str(path), k_max=6).execute({"ti": Task("noise")})
+
+    report = chosen(uri, tmp_path, k=3)
+    z = dict(zip(["NOISE", "SPEND"], figures.standardized(report, report.chosen), strict=True))
+    assert sorted(z["SPEND"]) == pytest.approx([-1.22, 0, 1.22], abs=0.02)
+    assert max(map(abs, z["NOISE"])) < 0.06
+    assert figures.telling_first(report, report.chosen) == [1, 0]
 
 
 @pytest.mark.parametrize("scaled", [True, False])

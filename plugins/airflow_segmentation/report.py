@@ -185,6 +185,10 @@ class Report:
         """Whether the method asked for found no k, so that another one decided."""
         return self.decided_by not in (self.method, "given")
 
+    def unsettled(self, k: int | None) -> bool:
+        """Return whether k is the last of several, so that a method that chose it might go on beyond."""
+        return k == self.k_max > self.k_min
+
     @property
     def agree(self) -> bool:
         """Whether every method that found a k found the same one."""
