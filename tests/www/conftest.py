@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -87,8 +88,11 @@ def filled(metadata_database: None) -> None:
             "sample",
             "choices",
             "schema_version",
+            "silhouette_rows",
         ):
             del older[later]
+        for feature in older["features"]:
+            del feature["mean"], feature["deviation"]
         push(
             session,
             add_run(session, "open", "older", tasks=done, number=20),
@@ -96,11 +100,26 @@ def filled(metadata_database: None) -> None:
             REPORT_KEY,
             older,
         )
+        add_dag(session, "unlike")
+        for number, (run_id, report) in enumerate(UNLIKE.items()):
+            push_report(session, add_run(session, "unlike", run_id, number=number), report)
         add_run(session, "empty", "manual__0", tasks=done)
         conf.set("scheduler", "allowed_run_id_pattern", ".*")  # as an admin may; it allows little otherwise
         worst = add_run(session, HOSTILE, HOSTILE, tasks=done)
         push_report(session, worst, hostile(HOSTILE))
 
+
+UNLIKE = {
+    "alike": make_report(seed=1, k=7),
+    "other-range": make_report(seed=1, k_max=12, k=6),
+    "other-features": make_report(seed=1, features=5, k=7),
+    "given": dataclasses.replace(make_report(seed=1, k=5), decided_by="given"),
+    "other-method": dataclasses.replace(
+        make_report(seed=1, k=2), method="silhouette", decided_by="silhouette"
+    ),
+    "latest": make_report(seed=1, k=8),
+}
+"""Reports of one Dag, of which only the first and the last are alike, by run id."""
 
 UNREADABLE: dict[str, Any] = {
     "newer": {"schema_version": 99},
