@@ -69,42 +69,39 @@ def array(kind: bytes, content: bytes, length: int = 1) -> bytes:
     return built(empty, number(1), tuple_of(number(length)), kind, ops.NEWFALSE, content)
 
 
-def grown(make, kind: str = "V8") -> bytes:
-    """What `make` makes of a dtype, which only then is told that its items are 256 MB long."""
-    larger = [text("|"), NONE, NONE, NONE, number(2**28), number(1), number(0)]
-    return make(dtype(kind) + ops.MEMOIZE) + built(ops.BINGET + b"\0", number(3), *larger) + ops.POP
+KIND = dtype("V8") + ops.MEMOIZE
+LARGER = [text("|"), NONE, NONE, NONE, number(2**28), number(1), number(0)]
+GROWS = built(ops.BINGET + b"\0", number(3), *LARGER)
+"""The first dtype that was kept is told that its items are 256 MB long, when there are arrays of it."""
 
 
 OBJECTS, FAR = fields(dtype("O"), 0), fields(dtype("f8"), 2**30)
 SHORT = raw(b"1" * 32)
 
-HOSTILE = {
-    "ndarray of objects over bytes": called(NDARRAY, tuple_of(number(1)), text("O"), raw(ADDRESS)),
-    "dtype with a field of objects": called(NDARRAY, tuple_of(number(1)), OBJECTS, raw(ADDRESS)),
-    "dtype with a field far off": called(NDARRAY, tuple_of(number(1)), FAR, raw(ADDRESS)),
-    "dtype that grows under an ndarray": grown(
-        lambda kind: called(NDARRAY, tuple_of(number(4)), kind, SHORT)
-    ),
-    "_frombuffer of objects": called(FROM_BUFFER, raw(ADDRESS), OBJECTS, tuple_of(number(1)), text("C")),
-    "_frombuffer far off": called(FROM_BUFFER, raw(ADDRESS), FAR, tuple_of(number(1)), text("C")),
-    "_frombuffer that grows": grown(
-        lambda kind: called(FROM_BUFFER, SHORT, kind, tuple_of(number(4)), text("C"))
-    ),
+ONE, FOUR = tuple_of(number(1)), tuple_of(number(4))
+
+ARRAYS = {
+    "ndarray of objects over bytes": called(NDARRAY, ONE, text("O"), raw(ADDRESS)),
+    "dtype with a field of objects": called(NDARRAY, ONE, OBJECTS, raw(ADDRESS)),
+    "dtype with a field far off": called(NDARRAY, ONE, FAR, raw(ADDRESS)),
+    "dtype that grows under an ndarray": called(NDARRAY, FOUR, KIND, SHORT),
+    "_frombuffer of objects": called(FROM_BUFFER, raw(ADDRESS), OBJECTS, ONE, text("C")),
+    "_frombuffer far off": called(FROM_BUFFER, raw(ADDRESS), FAR, ONE, text("C")),
+    "_frombuffer that grows": called(FROM_BUFFER, SHORT, KIND, FOUR, text("C")),
     "scalar of objects": called(SCALAR, OBJECTS, raw(ADDRESS)),
     "scalar far off": called(SCALAR, FAR, raw(ADDRESS)),
-    "scalar that grows": grown(lambda kind: called(SCALAR, kind, raw(ADDRESS))),
     "_reconstruct of objects": array(OBJECTS, raw(ADDRESS)),
     "_reconstruct far off": array(FAR, raw(ADDRESS)),
-    "_reconstruct that grows": grown(lambda kind: array(kind, SHORT, 4)),
+    "_reconstruct that grows": array(KIND, SHORT, 4),
     "_reconstruct of fewer objects": array(
         dtype("O", number(3), text("|"), NONE, NONE, NONE, number(-1), number(-1), number(63)),
         ops.EMPTY_LIST,
         2**20,
     ),
-    "a key of tuples in tuples": ops.EMPTY_DICT + ops.EMPTY_TUPLE + ops.TUPLE1 * 400_000 + NONE + ops.SETITEM,
-    "objects in objects": ops.EMPTY_TUPLE
-    + (ops.MEMOIZE + ops.POP + named("numpy", "dtype") + ops.BINGET + b"\0" + ops.REDUCE + ops.TUPLE1)
-    * 50_000,
+    "a key of tuples in tuples": ops.EMPTY_DICT + ops.EMPTY_TUPLE + ops.TUPLE1 * 60_000 + NONE + ops.SETITEM,
+    "objects in objects": named("numpy", "dtype") * 12_000
+    + ops.EMPTY_TUPLE
+    + (ops.REDUCE + ops.TUPLE1) * 12_000,
     "fewer numbers than told": array(
         dtype("f8", number(3), text("<"), NONE, NONE, NONE, number(-1), number(-1), number(0)), SHORT, 2**20
     ),
@@ -120,7 +117,11 @@ def model_with(value: bytes) -> bytes:
     """A pickled Pipeline whose scaler and K-Means have this for their arrays."""
     learned = dict.fromkeys(("feature_names_in_", "data_min_", "data_max_", "scale_", "min_"), value)
     scaler = step("sklearn.preprocessing._data", "MinMaxScaler", **learned)
-    kmeans = step("sklearn.cluster._kmeans", "KMeans", cluster_centers_=value)
+    after = GROWS if KIND in value else NONE
+    kmeans = step("sklearn.cluster._kmeans", "KMeans", cluster_centers_=value, after=after)
     steps = [tuple_of(text("scale"), scaler), tuple_of(text("cluster"), kmeans)]
     pipeline = ops.EMPTY_LIST + ops.MARK + b"".join(steps) + ops.APPENDS
     return ops.PROTO + b"\x04" + step("sklearn.pipeline", "Pipeline", steps=pipeline) + ops.STOP
+
+
+HOSTILE = {name: model_with(value) for name, value in ARRAYS.items()}

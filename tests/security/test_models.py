@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.model import load_model
-from made.pickles import HOSTILE, model_with
+from made.pickles import HOSTILE
 
 HERE = Path(__file__).parent
 MODELS = HERE.parent / "made" / "models"
@@ -25,8 +25,8 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 def outcomes(tmp_path_factory) -> dict[str, list[str]]:
     """What came of each hostile pickle, and the memory that it took, from a process of its own."""
     folder = tmp_path_factory.mktemp("hostile")
-    for name, value in HOSTILE.items():
-        (folder / f"{name}.sav").write_bytes(model_with(value))
+    for name, content in HOSTILE.items():
+        (folder / f"{name}.sav").write_bytes(content)
     command = [sys.executable, str(HERE / "load_models.py"), str(folder)]
     told = subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=False).stdout
     return {line.split("\t")[0]: line.split("\t")[1:] for line in told.splitlines() if "\t" in line}
