@@ -92,5 +92,5 @@ def main(count: int) -> None:
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "plugins"))
     with tempfile.TemporaryDirectory() as home:
-        os.environ["AIRFLOW_HOME"] = home
+        os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__SEGMENTATION__ALLOWED_PATHS": "*"}
         main(int(sys.argv[1]))
