@@ -330,7 +330,7 @@ def test_an_administrator_may_allow_all(root, monkeypatch):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> Path:
-    """A project with Dags, data and a model, which Airflow sees by a link, and no setting of what is allowed."""
+    """A project with Dags, data and a model, which Airflow sees by a link, and nothing that allows more."""
     for folder in ("dags/data", "data", "model", "scripts"):
         (tmp_path / "project" / folder).mkdir(parents=True)
         (tmp_path / "project" / folder / "file").write_text("content")
