@@ -19,6 +19,8 @@ os.environ |= {
     "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__PARALLELISM": "2",
+    # Tests leave their files in all kinds of places; those about paths set what they allow.
+    "AIRFLOW__SEGMENTATION__ALLOWED_PATHS": "*",
     "AIRFLOW__SEGMENTATION__STORAGE_PATH": f"{_home.name}/segmentation",
 }
 
