@@ -50,7 +50,8 @@ def filled(metadata_database: None) -> None:
         for dag_id in ("open", "secret", "empty", HOSTILE):
             add_dag(session, dag_id)
         for number in range(4):
-            run = add_run(session, "open", f"manual__{number}", tasks=done, number=number)
+            triggered = {"k_max": 12} if number == 0 else None
+            run = add_run(session, "open", f"manual__{number}", tasks=done, number=number, conf=triggered)
             push_report(session, run, make_report(seed=number % 2, k=8 - number % 2))
         push_report(session, add_run(session, "secret", "manual__0", tasks=done), make_report(seed=2, k=5))
         mapped = add_run(
@@ -134,9 +135,11 @@ def _fab_tokens() -> dict[str, str]:
         security.bulk_sync_roles([{"role": "Other Dag", "perms": [("can_read", "DAG:secret"), *allowed[1:]]}])
         security.bulk_sync_roles([{"role": "Some Dags", "perms": [("can_read", "DAG:secret"), *allowed]}])
         security.bulk_sync_roles([{"role": "No XComs", "perms": [("can_read", "DAG:open")]}])
+        security.bulk_sync_roles([{"role": "No runs", "perms": allowed[:2]}])
         security.add_role("Nothing")
         roles = {"admin": "Admin", "viewer": "Viewer", "nobody": "Nothing", "dismissed": "Admin"}
         roles |= {"one": "One Dag", "other": "Other Dag", "some": "Some Dags", "no-xcoms": "No XComs"}
+        roles["no-runs"] = "No runs"
         for name, role in roles.items():
             if security.find_user(username=name) is None:  # the server may have been up before
                 security.add_user(
@@ -175,7 +178,8 @@ def server(request: pytest.FixtureRequest, filled: None) -> Iterator[Server]:
 
     Both know an admin, a viewer, and nobody, who may do nothing; FAB also knows "one", who may read the Dag
     "open", "other", who may read "secret", "some", who may read both, "no-xcoms", who may read "open" but not
-    its XComs, and "dismissed", an admin no longer active. Then there are tokens that are worth nothing.
+    its XComs, "no-runs", who may read its XComs but not its runs, and "dismissed", an admin no longer active.
+    Then there are tokens that are worth nothing.
     """
     path, tokens = {"simple": (SIMPLE, _simple_tokens), "fab": (FAB, _fab_tokens)}[request.param]
     before = conf.get("core", "auth_manager")

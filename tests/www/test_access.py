@@ -9,9 +9,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from airflow.utils.session import create_session
+from airflow_segmentation.www import access
 from airflow_segmentation.www.view import SegmentationView
 from flask import Flask, Response
 from flask_appbuilder import expose
+from made.metadata import add_dag, add_team
 from starlette.routing import Mount
 
 BASE = "/pluginsv2/segmentation"
@@ -39,6 +44,7 @@ READABLE = {
     "other": {"secret"},
     "some": {"open", "secret"},
     "no-xcoms": set[str](),
+    "no-runs": {"open"},
 }
 """The Dags whose reports each user may read."""
 INNER = re.compile(r"Traceback|sqlalchemy|SELECT |site-packages|[a-z]+Error\b|/plugins/|segmentation-tests-")
@@ -138,6 +144,34 @@ def test_a_user_of_one_dag_sees_that_dag_only_and_nothing_tells_which_others_exi
 def test_a_second_dag_id_does_not_slip_past_the_first(server: Any) -> None:
     for first, second in (("open", "secret"), ("secret", "open")):
         assert server.get(f"/run?dag_id={first}&dag_id={second}&run_id=manual__0", "one").status_code == 403
+
+
+@pytest.mark.parametrize("server", ["fab"], indirect=True)
+def test_what_a_run_was_triggered_with_is_told_to_those_who_may_read_runs(server: Any) -> None:
+    told = {user: "&#34;k_max&#34;: 12" in server.get(ROUTES["/run"], user).text for user in READABLE}
+
+    assert told == {user: "open" in dags and user != "no-runs" for user, dags in READABLE.items()}
+
+
+def test_an_auth_manager_hears_which_team_owns_a_dag_where_there_are_teams(
+    metadata_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(SimpleAuthManager):
+        def is_authorized_dag(self, *, details: DagDetails | None = None, **_: Any) -> bool:  # type: ignore[override]
+            heard.append(details)
+            return True
+
+    heard: list[DagDetails | None] = []
+    monkeypatch.setattr(access, "get_auth_manager", Asked)
+    with create_session(scoped=False) as session:
+        add_dag(session, "of-a-team", bundle="north's")
+        add_team(session, "north", bundle="north's")
+
+    for multi_team in ("False", "True"):
+        monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", multi_team)
+        assert access.Viewer(user=None).may_read("of-a-team")
+
+    assert heard == [DagDetails(id="of-a-team"), DagDetails(id="of-a-team", team_name="north")]
 
 
 def test_the_header_serves_as_well_as_the_cookie(server: Any) -> None:
