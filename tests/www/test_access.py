@@ -248,6 +248,7 @@ def test_no_answer_is_cached_sniffed_framed_elsewhere_or_scripted_inline(
 
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["frame-ancestors"] == "'self'"
     assert not any("unsafe" in sources or "http" in sources for sources in policy.values())

@@ -201,6 +201,11 @@ def test_a_sparkline_stays_inside_its_box(pairs: list[tuple[float, float]]) -> N
     assert all(2 <= x <= 94 and 2 <= y <= 22 for x, y in points)
 
 
+def test_a_sparkline_has_its_largest_value_at_the_top() -> None:
+    # SVG counts from the top.
+    assert figures.sparkline([(1, 30), (2, 10), (5, 20)]) == "2.0,2.0 25.0,22.0 94.0,12.0"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -184,7 +184,7 @@ def test_a_sweep_that_is_spread_over_mapped_tasks_shows_as_one_curve(server: Any
 
     assert page.state == "progress going 1"
     assert page.attributes("progress-1")["aria-label"] == "Progress of sweep"
-    assert page.attributes("growing-1")["data-done"] == "17"
+    assert page.attributes("growing-1")["data-done"] == "18"
     assert page.attributes("growing-1")["data-total"] == "30"
     (trace,) = page.figures["growing-1"]["data"]
     # The parts have come to k = 13 and 22: from 14 to 19 there is nothing, and no line.
@@ -335,7 +335,7 @@ def test_the_list_shows_running_sweeps(server: Any) -> None:
     page = server.get("/").text
 
     assert "12 of 30" in page
-    assert page.count("17 of 30") == page.count("run_id=spread") == 1, "a sweep spread over tasks is one"
+    assert page.count("18 of 30") == page.count("run_id=spread") == 1, "a sweep spread over tasks is one"
 
 
 def test_the_page_of_a_dag_shows_trends_curves_and_drift(server: Any) -> None:
