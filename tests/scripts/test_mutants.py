@@ -42,6 +42,8 @@ def test_a_room_that_is_none_is_an_error_that_lists_those_there_are():
         ("zip(a, b, strict=True)", "zip(a, None, strict=True)", False),
         ("return cast('int', a)", "return cast('INT', a)", True),
         ("return cast('int', a)", "return cast('int', None)", False),
+        ("np.einsum('ij->i', a)", "np.einsum('IJ->I', a)", True),
+        ("np.einsum('ij->i', a)", "np.einsum('XXij->iXX', a)", False),
         ("raise ValueError('a')", "raise ValueError('A')", False),
     ],
 )
