@@ -303,6 +303,9 @@ def test_the_charts_are_taken_away_as_one_file(server: Any) -> None:
         ("?q=%25", [HOSTILE]),
         ("?since=2099-01-01", []),
         ("?until=2026-03-13", []),
+        ("?since=2026-03-14&dag_id=secret", ["manual__0"]),
+        ("?since=2026-03-15&dag_id=secret", []),
+        ("?until=2026-03-14&dag_id=secret", ["manual__0"]),
     ],
 )
 def test_the_list_is_searched_filtered_and_sorted(server: Any, query: str, run_ids: list[str]) -> None:
