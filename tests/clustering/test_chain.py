@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from airflow_segmentation.clustering import chain
 from airflow_segmentation.clustering.chain import Cells, Starts, cells, starts, walk
 from airflow_segmentation.clustering.points import Points
 
@@ -90,6 +91,15 @@ def test_going_back_down_makes_no_k_worse_and_many_better():
 
     assert np.max(gained) <= 1.0
     assert np.mean(np.array(gained) < 1.0) > 0.3
+
+
+def test_how_many_chains_are_walked_together_changes_no_bit(monkeypatch):
+    together = walk(rough(7), 12, seed=0)
+    monkeypatch.setattr(chain, "CACHED", 120 * 12 * 2)
+
+    for (centers, costs), (others, other_costs) in zip(together, walk(rough(7), 12, seed=0), strict=True):
+        assert costs.tobytes() == other_costs.tobytes()
+        assert centers.tobytes() == others.tobytes()
 
 
 def test_each_seed_and_each_chain_walks_its_own_way():

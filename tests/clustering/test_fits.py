@@ -92,6 +92,21 @@ def test_where_a_beginning_fails_the_k_below_is_gone_on_from(monkeypatch):
     assert found.inertias[3] < 0.01 * found.inertias[2]
 
 
+def test_of_the_two_beginnings_of_a_run_the_better_counts(monkeypatch):
+    rows = np.random.default_rng(0).normal(np.repeat(np.arange(0.0, 80, 10), 500), 0.1)[:, None]
+    piled = np.linspace(-0.2, 0.2, 9)[:, None]
+    good = np.array([*range(0, 80, 10), 70.2])[:, None]
+
+    for first, second in ((piled, piled), (good, piled), (piled, good)):
+        # The run to k = 8 begins with the best for 8, and with the second best for the 9 that are one more.
+        chains = [np.stack([first[:k], piled[:k]]) for k in range(1, 9)]
+        begun = Starts([*chains, np.stack([piled, second])], left=1.0, hidden=1.0).moved(-rows.mean())
+        monkeypatch.setattr(fits, "starts", lambda *_, begun=begun: begun)
+        found = sweep_rows(rows, k_min=8, k_max=8)
+
+        assert bool(found.inertias[0] < 1000) is (first is good or second is good)
+
+
 def test_where_all_rows_rank_two_k_otherwise_than_the_sample_the_k_below_is_gone_on_from(monkeypatch):
     rows = four_groups()
 

@@ -149,12 +149,13 @@ def test_the_point_that_costs_most_joins_the_centres_one_by_one(k, joined):
     assert (centers + COSTLY.mean).ravel() == pytest.approx([0.0, *joined])
 
 
-def test_a_centre_without_points_starts_again_at_the_point_that_costs_most():
-    centers = np.zeros((3, 1)) - COSTLY.mean
+@pytest.mark.parametrize(("k", "found"), [(2, [0.0, 4.0]), (3, [0.0, 4.0, 9.0])])
+def test_a_centre_without_points_starts_again_at_the_point_that_costs_most(k, found):
+    centers = np.zeros((k, 1)) - COSTLY.mean
 
-    found, _ = lloyd(COSTLY, centers, 0.0, 0)
+    segments, _ = lloyd(COSTLY, centers, 0.0, 0)
 
-    assert sorted((found.centers + COSTLY.mean).ravel().tolist()) == pytest.approx([0.0, 4.0, 9.0])
+    assert sorted((segments.centers + COSTLY.mean).ravel().tolist()) == pytest.approx(found)
     assert (centers + COSTLY.mean == 0).all(), "the caller's own are as they were"
 
 

@@ -9,6 +9,7 @@ from airflow_segmentation.clustering import (
     ParquetRows,
     assign,
     fits,
+    measuring,
     rows,
     sweep,
     sweep_rows,
@@ -206,7 +207,9 @@ def test_an_open_file_is_as_good_as_a_path(file):
         assert sweep_table(ParquetRows(opened, ["a"]), k_max=3).rows == 5000
 
 
-def test_measuring_weighs_rows():
+@pytest.mark.parametrize("together", [1, 50, 2**15])
+def test_measuring_weighs_rows_however_many_are_measured_together(monkeypatch, together):
+    monkeypatch.setattr(measuring, "MEASURED", together)
     table = np.random.default_rng(0).lognormal(size=(400, 2))
     times = np.random.default_rng(1).integers(0, 4, 400)
     centers = [table[:1], table[:7]]
