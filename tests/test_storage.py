@@ -19,7 +19,7 @@ from airflow_segmentation.outputs import output_uri
 from airflow_segmentation.scratch import scratch_folder
 from airflow_segmentation.storage import open_for_reading, remove, without_secrets, written_whole
 from fsspec.implementations.dirfs import DirFileSystem
-from hypothesis import event, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 
@@ -232,14 +232,14 @@ def root(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
-def only_root(root):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW__SEGMENTATION__ALLOWED_PATHS", f"{root}, s3://aws@bucket/data, memory://shared")
-        patch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", str(root.parent / "store"))
-        attach("memory", fs=fsspec.filesystem("memory"))
-        attach("memory", "aws", fs=fsspec.filesystem("memory"))
-        yield root
+@pytest.fixture
+def only_root(root, monkeypatch):
+    allowed = f"{root}, s3://aws@bucket/data, memory://shared"
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__ALLOWED_PATHS", allowed)
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", str(root.parent / "store"))
+    attach("memory", fs=fsspec.filesystem("memory"))
+    attach("memory", "aws", fs=fsspec.filesystem("memory"))
+    return root
 
 
 @pytest.mark.parametrize(
@@ -409,10 +409,14 @@ def test_the_longest_address_is_looked_through_at_once(piece, prefix, repeated):
 
 SEGMENTS = ["..", ".", "", "sub", "in", "out", "outside", "allowed", "allowed-too", "way-in", "~", "%2e%2e"]
 SEGMENTS += ["%252e%252e", "..%2f..", "%2e.", "..\\..", "…", "file", "link"]
+# Of the fixture, each example finds the paths that the one before found.
+hostile = settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 hostile_tails = st.lists(st.sampled_from(SEGMENTS), max_size=8).map("/".join)
 
 
-@settings(max_examples=300, deadline=None)
+@hostile
 @given(
     prefix=st.sampled_from(["", "file:", "file://", "local://", "FILE://", "file://conn@", "/", "//"]),
     tail=hostile_tails,
@@ -428,7 +432,7 @@ def test_no_local_path_leads_out_and_none_that_stays_in_is_refused(only_root, pr
         assert not stays_in
 
 
-@settings(max_examples=300, deadline=None)
+@hostile
 @given(tail=hostile_tails, encoded=st.integers(0, 3))
 def test_no_path_of_a_store_leads_out_however_the_store_reads_it(only_root, tail, encoded):
     for _ in range(encoded):

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import fsspec
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, redact
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, conf, redact
 from airflow.sdk import ObjectStoragePath
 from fsspec.implementations.local import LocalFileSystem
 

@@ -51,7 +51,8 @@ def filled(metadata_database: None) -> None:
         for dag_id in ("open", "secret", "empty", HOSTILE):
             add_dag(session, dag_id)
         for number in range(4):
-            run = add_run(session, "open", f"manual__{number}", tasks=done, number=number)
+            triggered = {"k_max": 12} if number == 0 else None
+            run = add_run(session, "open", f"manual__{number}", tasks=done, number=number, conf=triggered)
             push_report(session, run, make_report(seed=number % 2, k=8 - number % 2))
         push_report(session, add_run(session, "secret", "manual__0", tasks=done), make_report(seed=2, k=5))
         mapped = add_run(
@@ -63,8 +64,12 @@ def filled(metadata_database: None) -> None:
         push_progress(session, running, make_progress())
         parted = {("sweep", 0): "success", ("sweep", 1): "running", ("sweep", 2): "running"}
         spread = add_run(session, "open", "spread", state=DagRunState.RUNNING, tasks=parted, number=25)
-        push_progress(session, spread, make_progress(done=10, total=10, sweep="one"), ("sweep", 0))
-        push_progress(session, spread, make_progress(done=4, total=10, k_min=10, sweep="one"), ("sweep", 1))
+        one, two = (make_progress(done=done, total=10, k_min=k, sweep="one") for done, k in ((10, 1), (5, 9)))
+        # Both have k = 9 and 10, and each is the better at one of them.
+        one = dataclasses.replace(one, curve=(*one.curve[:-1], (10.0, 2 * one.curve[-1][1])))
+        two = dataclasses.replace(two, curve=((9.0, 2 * two.curve[0][1]), *two.curve[1:]))
+        push_progress(session, spread, one, ("sweep", 0))
+        push_progress(session, spread, two, ("sweep", 1))
         push_progress(session, spread, make_progress(done=3, total=10, k_min=20, sweep="one"), ("sweep", 2))
         apart = add_run(session, "open", "apart", state=DagRunState.RUNNING, tasks=parted, number=26)
         for index in range(3):

@@ -50,6 +50,23 @@ def test_segments_are_matched_by_their_centres_not_by_their_numbers() -> None:
     assert changes.matches[0].share_after == pytest.approx(0.3)
 
 
+def test_a_shift_is_a_share_of_the_range_that_both_runs_have_together() -> None:
+    before, after = report((60, 1, 2), (40, 9, 9)), report((60, 3, 2), (40, 9, 9))
+    before = dataclasses.replace(before, features=(Feature("a", -5.0, 8.0), Feature("b", 4.0, 4.0)))
+    after = dataclasses.replace(after, features=(Feature("a", 0.0, 15.0), Feature("b", 4.0, 4.0)))
+
+    changes = drift.between(before, after)
+
+    assert changes.matches[0].shifts == pytest.approx((2 / 20, 0.0))
+    assert changes.summary.endswith("The centre of segment 0 moved most: +10.0% of \u2068a\u2069's range.")
+
+
+def test_the_nearest_centres_are_matched_first() -> None:
+    changes = drift.between(report((60, 1, 1), (40, 4, 1)), report((70, 3, 1), (30, 9, 1)))
+
+    assert [(match.before, match.after) for match in changes.matches] == [(0, 1), (1, 0)]
+
+
 def test_a_segment_without_a_match_is_new_or_gone() -> None:
     two, three = report((60, 1, 1), (40, 9, 9)), report((50, 1, 1), (30, 9, 9), (20, 5, 5))
 
