@@ -42,8 +42,8 @@ class Room:
 ROOMS = {
     "clustering": Room(("clustering/*.py",), ("clustering",)),
     "tables": Room(
-        ("csv.py", "tables.py"),
-        ("test_csv.py", "test_tables.py", "operators/test_csv_load.py", "operators/test_bad_input.py"),
+        ("csv_files/*.py", "advice.py", "tables.py"),
+        ("csv_files", "test_advice.py", "test_tables.py", "operators/test_bad_input.py"),
     ),
     "scaling": Room(
         ("scaling.py",),
@@ -53,7 +53,8 @@ ROOMS = {
         ("sweep_*.py",), ("test_sweep_join.py", "test_sweep_state.py", "operators/test_mapped_sweep.py")
     ),
     "storage": Room(
-        ("storage.py", "scratch.py", "outputs.py"), ("test_storage.py", "test_scratch.py", "test_outputs.py")
+        ("storage.py", "local_files.py", "scratch.py", "outputs.py"),
+        ("test_storage.py", "test_scratch.py", "test_outputs.py"),
     ),
     "model": Room(("model.py",), ("test_model.py", "operators/test_trust.py")),
     "reports": Room(("report.py", "reporting.py"), ("test_report.py", "test_reporting.py")),
