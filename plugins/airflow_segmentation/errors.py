@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_segmentation import advice
+
 
 class InputError(AirflowFailException):
     """Input that no retry can make right; Airflow fails the task at once, whatever its retries."""
@@ -15,13 +17,19 @@ class InputError(AirflowFailException):
 def missing_column(column: str, where: str, columns: Iterable[str]) -> InputError:
     """Return the error for a column that is not there, naming those that are and the likeliest meant."""
     known = list(columns)
-    shown = ", ".join(known[:30]) + (f" and {len(known) - 30} more" if len(known) > 30 else "")
+    shown = ", ".join(name[:60] for name in known[:30])
+    shown += f" and {len(known) - 30} more" if len(known) > 30 else ""
     message = f"Column {column!r} is not in {where}; it has: {shown}"
     separators = [mark for mark in ";\t|" if len(known) == 1 and mark in known[0]]
     if separators:
         return InputError(
             f"{message}; if that is more than one, name their separator: "
-            f"read_csv_kwargs={{'sep': {separators[0]!r}}}"
+            f"{advice.call_with({'sep': separators[0]})}"
+        )
+    if advice.is_numeric_header(known):
+        return InputError(
+            f"{message}; if these are values, and the file has no header, name the columns: "
+            f"{advice.call_with({'header': None, 'names': ['…']})}"
         )
     by_folded = {name.strip().casefold(): name for name in known}
     close = difflib.get_close_matches(column.strip().casefold(), by_folded, n=1)

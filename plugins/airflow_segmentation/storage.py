@@ -18,12 +18,13 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import fsspec
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, conf, redact
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, redact
 from airflow.sdk import ObjectStoragePath
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_segmentation import scratch
 from airflow_segmentation.errors import InputError
+from airflow_segmentation.provider import setting
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -35,8 +36,7 @@ OBJECT_STORES = {"s3", "gs", "abfs"}
 
 def storage_path() -> str:
     """Return `[segmentation] storage_path`: the folder or URI under which all tasks write."""
-    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    return conf.get("segmentation", "storage_path", fallback=f"{home}/segmentation").rstrip("/")
+    return setting("storage_path").rstrip("/")
 
 
 def project_root(checkout: Path) -> str:
@@ -239,8 +239,7 @@ def _connection(path: ObjectStoragePath) -> str | None:
 
 
 def _require_allowed(path: ObjectStoragePath, shown: str) -> None:
-    allowed = conf.get("segmentation", "allowed_paths", fallback="")
-    roots = [root.strip() for root in re.split(r"[,\n]", allowed) if root.strip()]
+    roots = [root.strip() for root in re.split(r"[,\n]", setting("allowed_paths")) if root.strip()]
     if not roots:
         return
     place = _place(path)

@@ -10,11 +10,11 @@ from airflow.models import DagModel
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY, SUMMARY_KEY, Progress, Report
-from sqlalchemy import delete, insert
+from airflow_versions import write_xcom
+from sqlalchemy import insert
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -81,9 +81,7 @@ def add_run(
 
 def push(session: Session, run: DagRun, task: tuple[str, int], key: str, value: Any) -> None:
     """Push an XCom as the task execution API does: a JSON value as it is."""
-    row = {"dag_run_id": run.id, "task_id": task[0], "map_index": task[1], "key": key}
-    session.execute(delete(XComModel).filter_by(**row))
-    session.execute(insert(XComModel).values(**row, dag_id=run.dag_id, run_id=run.run_id, value=value))
+    write_xcom(session, run, task, key, value)
 
 
 def push_report(

@@ -24,7 +24,7 @@ from markupsafe import Markup
 from airflow_segmentation.links import page_path, ui_path
 from airflow_segmentation.report import Progress, Report
 from airflow_segmentation.www import drift, figures, words
-from airflow_segmentation.www.runs import SORTS, Listed, ListPage, Query, Run, Task
+from airflow_segmentation.www.runs import SORTS, KeptElsewhere, Listed, ListPage, Query, Run, Task
 from airflow_segmentation.www.static_files import PLOTLY, path_of, static_url
 
 FEATURES_SHOWN = 12
@@ -189,17 +189,20 @@ def segments_table(report: Report, k: int, order: str) -> dict[str, Any]:
 def progress_page(
     run: Run,
     sweeps: Sequence[tuple[Task, Progress]],
+    elsewhere: KeptElsewhere | None,
     finished: tuple[int, int] | None,
     failed: Sequence[Task],
     reported: Sequence[Task],
 ) -> dict[str, Any]:
     """Return what the page of a run without a report shows, or of a task that pushed none.
 
+    :param elsewhere: why how far the sweeps have come cannot be read.
     :param finished: how many of the run's tasks have, and how many there are; None for who may not know.
     """
     return {
         "run": run,
         "sweeps": [(task, progress, figures.growing(progress)) for task, progress in sweeps],
+        "elsewhere": elsewhere,
         "finished": finished,
         "failed": failed,
         "reported": reported,
@@ -277,12 +280,14 @@ def dag_page(
     task: Task,
     tasks: Sequence[Task],
     reports: Sequence[Listed],
+    unread: Sequence[Listed],
     comparison: Comparison,
     compared: Mapping[str, Report],
 ) -> dict[str, Any]:
     """Return what the page of a Dag shows: its trends, the curves of some runs, and the drift between two.
 
     :param reports: the task's latest reports, oldest first.
+    :param unread: those that cannot be read, latest first.
     :param compared: the two reports to compare, by run id.
     """
     before, after = compared.get(comparison.before), compared.get(comparison.after)
@@ -294,6 +299,7 @@ def dag_page(
         "task": task,
         "tasks": tasks,
         "reports": reports,
+        "unread": unread,
         "comparison": comparison,
         "changes": changes,
         "given": given,

@@ -5,6 +5,7 @@ Each function is a fixed number of queries, however many runs or reports there a
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.utils.state import DagRunState, State
 from sqlalchemy import Text, and_, case, cast, func, or_, select
 
@@ -28,6 +30,8 @@ from airflow_segmentation.report import (
     ReportError,
     Summary,
 )
+from airflow_segmentation.storage import without_secrets
+from airflow_segmentation.xcoms import are_records_past, configured_backend, name_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -44,6 +48,21 @@ MAX_TREND = 100
 """Reports of a Dag whose trend is drawn, latest first."""
 LONGEST = {REPORT_KEY: 4 * MAX_REPORT_BYTES, SUMMARY_KEY: 32_000, PROGRESS_KEY: 32_000}
 """Characters of a record up to which it is read: PostgreSQL writes small numbers out at some length."""
+
+
+class KeptElsewhere(ReportError):
+    """A record that an XCom backend stored its own way, of which the database holds only what that left.
+
+    :param backend: the backend's name.
+    :param past: whether records are written past it by now.
+    :param uri: where the record lies, as far as the database tells.
+    """
+
+    def __init__(self, backend: str, past: bool, uri: str | None) -> None:
+        super().__init__(f"The XCom backend {backend} keeps it elsewhere")
+        self.backend = backend
+        self.past = past
+        self.uri = uri
 
 
 @dataclass(frozen=True)
@@ -92,6 +111,8 @@ class Listed:
     task: Task
     summary: Summary | None
     progress: Progress | None
+    problem: ReportError | None = None
+    """Why neither could be read."""
 
 
 @dataclass(frozen=True)
@@ -157,10 +178,18 @@ def read_report(session: Session, run: Run, task: Task) -> Report | None:
 
 
 def read_sweeps(session: Session, run: Run) -> list[tuple[Task, Progress]]:
-    """Return how far each sweep of a run has come, at most `MAX_SWEEPS`; mapped tasks may share one."""
-    rows = session.execute(_pushed_in(run, PROGRESS_KEY, _text(PROGRESS_KEY)))
-    read = [(Task(*task), _readable(Progress, value)) for *task, value in rows]
-    return _joined([(task, progress) for task, progress in read if progress])[:MAX_SWEEPS]
+    """Return how far each sweep of a run has come, at most `MAX_SWEEPS`; mapped tasks may share one.
+
+    :raises KeptElsewhere: if an XCom backend keeps it.
+    """
+    found = []
+    for *task, value in session.execute(_pushed_in(run, PROGRESS_KEY, _text(PROGRESS_KEY))):
+        progress, problem = _readable(Progress, value)
+        if isinstance(problem, KeptElsewhere):
+            raise problem
+        if progress:
+            found.append((Task(*task), progress))
+    return _joined(found)[:MAX_SWEEPS]
 
 
 def read_reports(session: Session, dag_id: str, task: Task, run_ids: Collection[str]) -> dict[str, Report]:
@@ -174,7 +203,7 @@ def read_reports(session: Session, dag_id: str, task: Task, run_ids: Collection[
             XComModel.key == REPORT_KEY,
         )
     )
-    read = {run_id: _readable(Report, value) for run_id, value in rows}
+    read = {run_id: _readable(Report, value)[0] for run_id, value in rows}
     return {run_id: report for run_id, report in read.items() if report}
 
 
@@ -219,7 +248,7 @@ def list_reports(session: Session, counts: Mapping[str, int], query: Query) -> L
     :param counts: the Dags to list the runs of, and how many reports each has.
     """
     dag_ids = sorted({query.dag_id} & counts.keys()) if query.dag_id else sorted(counts)
-    keys = (XComModel.dag_run_id, XComModel.task_id, XComModel.map_index)
+    keys = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
     matching = _matching(_pushed(SUMMARY_KEY, *keys).where(XComModel.dag_id.in_(dag_ids)), query)
     total = (
         session.scalar(select(func.count()).select_from(matching.subquery())) or 0
@@ -232,10 +261,16 @@ def list_reports(session: Session, counts: Mapping[str, int], query: Query) -> L
     first = column.desc() if query.sort.startswith("-") else column.asc()
     order = (first.nulls_last(), DagRun.id.desc(), XComModel.task_id, XComModel.map_index)
     # The keys of a page's rows are found before their values: to sort all values would move megabytes about.
-    found = matching.order_by(*order).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE).subquery()
-    of_page = and_(*(key == found.c[key.name] for key in keys))
-    rows = session.execute(_listed(SUMMARY_KEY).join(found, of_page).order_by(*order))
-    return ListPage(tuple(_as_listed(rows, Summary)), total, page, pages)
+    # They are written out, since Airflow 3.4's view of two tables would be read whole for a join with them.
+    found = session.execute(matching.order_by(*order).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
+    rows = session.execute(
+        _listed(SUMMARY_KEY).where(
+            *(column.in_({row[place] for row in found}) for place, column in enumerate(keys))
+        )
+    )
+    by_key = {(row.dag_id, row.run_id, row.task_id, row.map_index): row for row in rows}
+    listed = [by_key[tuple(key)] for key in found if tuple(key) in by_key]
+    return ListPage(tuple(_as_listed(listed, Summary)), total, page, pages)
 
 
 def list_going(session: Session, dag_ids: Collection[str]) -> list[Listed]:
@@ -277,7 +312,10 @@ def reporting_tasks(session: Session, dag_id: str) -> list[Task]:
 
 
 def trend(session: Session, dag_id: str, task: Task) -> list[Listed]:
-    """Return a task's latest reports over the runs of its Dag, at most `MAX_TREND`, oldest first."""
+    """Return a task's latest reports over the runs of its Dag, at most `MAX_TREND`, oldest first.
+
+    Those that cannot be read are among them.
+    """
     rows = session.execute(
         _listed(SUMMARY_KEY)
         .where(
@@ -288,7 +326,7 @@ def trend(session: Session, dag_id: str, task: Task) -> list[Listed]:
         .order_by(DagRun.run_after.desc())
         .limit(MAX_TREND)
     )
-    return [row for row in reversed(list(_as_listed(rows, Summary))) if row.summary]
+    return list(_as_listed(rows, Summary))[::-1]
 
 
 def _joined(sweeps: Iterable[tuple[Task, Any]]) -> list[tuple[Task, Any]]:
@@ -381,12 +419,13 @@ def _matching(statement: Select[Any], query: Query) -> Select[Any]:
 
 def _as_listed(rows: Iterable[Any], kind: type[Summary] | type[Progress]) -> Iterable[Listed]:
     for row in rows:
-        record = _readable(kind, row.value)
+        record, problem = _readable(kind, row.value)
         yield Listed(
             run=_run(row),
             task=Task(row.task_id, row.map_index),
             summary=record if isinstance(record, Summary) else None,
             progress=record if isinstance(record, Progress) else None,
+            problem=problem,
         )
 
 
@@ -412,21 +451,37 @@ def _value(session: Session, run: Run, task: Task, key: str) -> Any:
     )
 
 
-def _readable(kind: Any, value: Any) -> Any:
-    """Return a record, or None where it cannot be read: one broken report must not break a list."""
+def _readable(kind: Any, value: Any) -> tuple[Any, ReportError | None]:
+    """Return a record, or None and why it cannot be read: one broken report must not break a list."""
     try:
-        return _record(kind, value)
-    except ReportError:
-        return None
+        return _record(kind, value), None
+    except ReportError as error:
+        return None, error
 
 
 def _record(kind: Any, value: str) -> Any:
     """Return the record that a text of :func:`_text` holds.
 
-    :raises ReportError: if it cannot be read.
+    :raises ReportError: if it cannot be read; :class:`KeptElsewhere` if an XCom backend is why.
     """
     if not value:
         raise ReportError(
             f"The {kind.__name__.lower()} is longer than any that a task writes, and was not read"
         )
-    return kind.from_json(value)
+    try:
+        return kind.from_json(value)
+    except ReportError:
+        backend = configured_backend()
+        stored = _json(value)
+        # What every record says of itself; it is there, whatever else is wrong with one that came as it is.
+        if backend is BaseXCom or (isinstance(stored, dict) and "schema_version" in stored):
+            raise
+        uri = without_secrets(stored) if isinstance(stored, str) and "://" in stored else None
+        raise KeptElsewhere(name_of(backend), are_records_past(backend), uri) from None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

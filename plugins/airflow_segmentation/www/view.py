@@ -16,8 +16,9 @@ from werkzeug.exceptions import NotFound
 
 from airflow_segmentation.links import ROUTE_BASE, page_path
 from airflow_segmentation.report import Report, ReportError
-from airflow_segmentation.www import pages, runs
+from airflow_segmentation.www import pages, runs, words
 from airflow_segmentation.www.access import BadToken, Forbidden, NotLoggedIn, Viewer, authenticate, login_url
+from airflow_segmentation.www.runs import KeptElsewhere
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -52,6 +53,7 @@ class SegmentationView(BaseView):
         blueprint.register_error_handler(Forbidden, _forbidden)
         blueprint.register_error_handler(NotFound, _not_found)
         blueprint.register_error_handler(ReportError, _unreadable)
+        blueprint.register_error_handler(KeptElsewhere, _kept_elsewhere)
         return blueprint
 
     @expose("/")
@@ -81,15 +83,18 @@ class SegmentationView(BaseView):
             report = task and runs.read_report(session, run, task)
             if task and report:
                 return _page("run.html", **pages.run_page(run, task, tasks, report, request.args, run.conf))
-            sweeps = runs.read_sweeps(session, run)
-            if run.state is None and not tasks and not sweeps:
+            try:
+                sweeps, elsewhere = runs.read_sweeps(session, run), None
+            except KeptElsewhere as error:
+                sweeps, elsewhere = [], error
+            if run.state is None and not tasks and not sweeps and not elsewhere:
                 raise _no_run()  # that it exists is more than its viewer may know
             finished, failed = None, []
             if _may_read_tasks(run):
                 finished, failed = runs.finished_tasks(session, run), runs.failed_tasks(session, run)
             else:
                 sweeps = [(runs.Task(*task.key), progress) for task, progress in sweeps]
-        return _page("progress.html", **pages.progress_page(run, sweeps, finished, failed, tasks))
+        return _page("progress.html", **pages.progress_page(run, sweeps, elsewhere, finished, failed, tasks))
 
     @expose("/dag")
     def dag(self) -> Response:
@@ -98,9 +103,12 @@ class SegmentationView(BaseView):
         with create_session(scoped=False) as session:
             tasks = runs.reporting_tasks(session, dag_id)
             task = _task(tasks)
-            reports = runs.trend(session, dag_id, task) if task else []
-            if not task or not reports:
+            pushed = runs.trend(session, dag_id, task) if task else []
+            reports = [row for row in pushed if row.summary]
+            if not task or not pushed:
                 return _page("message.html", 200, **_NO_REPORTS)
+            if not reports:
+                raise pushed[-1].problem or ReportError
             comparison = pages.Comparison.of(
                 reports,
                 request.args.getlist("curves"),
@@ -108,7 +116,8 @@ class SegmentationView(BaseView):
                 request.args.get("after", ""),
             )
             compared = runs.read_reports(session, dag_id, task, {comparison.before, comparison.after})
-        return _page("dag.html", **pages.dag_page(dag_id, task, tasks, reports, comparison, compared))
+        unread = [row for row in reversed(pushed) if not row.summary]
+        return _page("dag.html", **pages.dag_page(dag_id, task, tasks, reports, unread, comparison, compared))
 
     @expose("/run/sweep.csv")
     def sweep_csv(self) -> Response:
@@ -298,3 +307,9 @@ def _unreadable(error: ReportError) -> Response:
         text="What the task left as its report is none that this page knows. Clear the task for a new one.",
         detail=str(error),
     )
+
+
+def _kept_elsewhere(error: KeptElsewhere) -> Response:
+    where = {"detail": error.uri} if error.uri else {}
+    text = words.elsewhere(error)
+    return _page("message.html", 422, title="This report is kept elsewhere", text=text, **where)
