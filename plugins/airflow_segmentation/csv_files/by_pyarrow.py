@@ -157,9 +157,9 @@ def _require_values_of_pandas(table: pa.Table, block: memoryview, is_narrow: boo
     for column in table.columns:
         if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():
             raise pa.lib.ArrowInvalid("a word that is no number to pandas")
-        if is_narrow and pa.types.is_string(column.type):
-            if pc.any(pc.match_substring_regex(column, r"^\s+$")).as_py():
-                raise pa.lib.ArrowInvalid("blank lines, which pandas passes over")
+        may_be_blank = is_narrow and pa.types.is_string(column.type)
+        if may_be_blank and pc.any(pc.match_substring_regex(column, r"^\s+$")).as_py():
+            raise pa.lib.ArrowInvalid("blank lines, which pandas passes over")
 
 
 def _require_as_pandas(first: pa.Table) -> None:
