@@ -119,10 +119,12 @@ def small_sweep(_: Path, seed: str = "0", jobs: str = "1") -> dict[str, Any]:
 
 def small_scores(_: Path) -> dict[str, Any]:
     from airflow_segmentation.clustering import (
+        ArrayRows,
         assign,
         calinski_harabasz,
         davies_bouldin,
         silhouette,
+        silhouette_sample,
         sweep_rows,
     )
     from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
@@ -131,14 +133,16 @@ def small_scores(_: Path) -> dict[str, Any]:
     sweep_rows(rows[:200], k_max=2)
     with Timed() as timed:
         found = sweep_rows(rows, random_state=0)
-        scores = [silhouette(found, rows), calinski_harabasz(found), davies_bouldin(found)]
-    sample = rows[np.random.default_rng(0).choice(len(rows), 5000, replace=False)]
+        sample = silhouette_sample(ArrayRows(rows), found)
+        scores = [silhouette(found, *sample), calinski_harabasz(found), davies_bouldin(found)]
+    some = rows[::3]  # scikit-learn's has no weights
+    scores[0] = silhouette(found, some)
     worst = 0.0
     for k in (2, 5, 8, 15, 30, 49):
         centers = found.cluster_centers[k - 1]
         labels = assign(rows, centers)
         peers = [
-            silhouette_score(sample, assign(sample, centers)),
+            silhouette_score(some, assign(some, centers)),
             calinski_harabasz_score(rows, labels),
             davies_bouldin_score(rows, labels),
         ]

@@ -144,6 +144,12 @@ def test_resamples_are_joined_since_the_first_of_each_sweep_is_of_the_same_rows(
     assert first[0] != pytest.approx(second[0], rel=0.01), "resamples differ by more than seams do"
 
 
+def test_no_fewer_rows_than_told_are_behind_each_silhouette():
+    parts = [replace(swept(1, 7), silhouette_rows=5_100), replace(swept(6, 9), silhouette_rows=5_060)]
+
+    assert join_sweeps(parts).silhouette_rows == 5_060
+
+
 def test_what_only_some_sweeps_hold_is_left_out_and_told():
     bare = replace(swept(6, 9), resamples=[], resample_rows=0, scores={})
 

@@ -22,7 +22,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "allowed_paths": {
         "description": (
             "The only places, beside storage_path, that operators read and write: absolute paths and URIs "
-            "with commas between. Where it is empty, all are allowed.\n"
+            "with commas between, or * for all. Where it is empty, these are the folders data and model "
+            "beside the folder of Dags, and data in it.\n"
         ),
         "version_added": "0.1.0",
         "type": "string",

@@ -8,10 +8,11 @@ and None.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -81,11 +82,15 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True)
 class Feature:
-    """One clustered column, and its range over the rows that were scaled, in original units."""
+    """One clustered column over the rows that were clustered, in original units."""
 
     name: Text
     minimum: Number
     maximum: Number
+    mean: Number | None = None
+    """None where the swept table was gone, or the report is of before it held means; likewise `deviation`."""
+    deviation: Amount | None = None
+    """Standard deviation; the number of rows is the divisor."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,8 @@ class Report:
     fit: Fit = "full"
     fit_rows: Count | None = None
     """Rows that the sweep was fitted on. SSE and sizes are always over all rows."""
+    silhouette_rows: Count | None = None
+    """Rows that the silhouette was taken over: all, or a sample. None where that is not known."""
     choices: Annotated[tuple[Choice, ...], Meta(max_length=len(METHODS))] = ()
     """What every method would choose."""
     half_range: Choice | None = None
@@ -212,6 +219,10 @@ class Report:
         """Whether the method asked for found no k, so that another one decided."""
         return self.decided_by not in (self.method, "given")
 
+    def unsettled(self, k: int | None) -> bool:
+        """Return whether k is the last of several, so that a method that chose it might go on beyond."""
+        return k == self.k_max > self.k_min
+
     @property
     def agree(self) -> bool:
         """Whether every method that found a k found the same one."""
@@ -247,6 +258,7 @@ class Report:
             explained=chosen.explained,
             silhouette=chosen.silhouette,
             features=len(self.features),
+            feature_set=_set_of(feature.name for feature in self.features),
             warnings=len(self.warnings),
             curve=tuple((point.k, significant(point.sse, 4)) for point in self.curve[:: _step(self.curve)]),
             created_at=self.created_at,
@@ -266,6 +278,8 @@ class Summary:
     explained: Share
     silhouette: Share | None = None
     features: Count = 0
+    feature_set: Text | None = None
+    """The same in summaries of the same features, whatever their order. None where that is not known."""
     warnings: Count = 0
     curve: Curve = ()
     """Pairs of k and SSE, to draw small."""
@@ -311,6 +325,11 @@ class Progress:
         :raises ReportError: if it is none, or one of a newer version.
         """
         return _read(cls, value)
+
+
+def _set_of(names: Iterable[str]) -> str:
+    """Return a short name that is the same for the same names in any order."""
+    return hashlib.sha256(json.dumps(sorted(names)).encode()).hexdigest()[:12]
 
 
 def _require_consistent(report: Report) -> None:
@@ -382,9 +401,14 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def significant(value: float, digits: int = 6) -> float:
-    """Return the value with the digits that a person can use, which keeps a record small."""
-    return float(f"{value:.{digits}g}")
+def significant(value: float, digits: int = 6, spread: float = 0.0) -> float:
+    """Return the value with the digits that a person can use, which keeps a record small.
+
+    :param spread: how far apart such values lie; of that so many digits are kept, too.
+    """
+    if 0 < spread < abs(value) < math.inf:
+        digits += math.floor(math.log10(abs(value))) - math.floor(math.log10(spread))
+    return float(f"{value:.{min(digits, 17)}g}")
 
 
 def _size(value: Any) -> int:

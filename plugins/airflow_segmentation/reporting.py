@@ -28,6 +28,7 @@ from airflow_segmentation.tables import as_matrix
 if TYPE_CHECKING:
     import numpy as np
 
+    from airflow_segmentation.scaling import Scaling
     from airflow_segmentation.tables import Table
 
 SAMPLE_ROWS = 300
@@ -112,7 +113,7 @@ def build_report(
     :param model_uri: where the model for k was saved.
     :param table: the table that was swept, for profiles of the segments and rows to draw; None to do without.
     """
-    scaling = sweep.scaling
+    scaling, swept = sweep.scaling, None if table is None else _swept(table, sweep, k)
     half, choices, stability = chooser.of_half_range(sweep), chooser.choices(sweep), chooser.stability(sweep)
     return Report(
         k=k,
@@ -122,17 +123,18 @@ def build_report(
         k_min=min(sweep.k_values),
         k_max=max(sweep.k_values),
         random_state=sweep.random_state,
-        features=tuple(map(Feature, scaling.features, scaling.minimum, scaling.maximum)),
+        features=_features(scaling, swept),
         rows=scaling.rows,
         curve=_curve(sweep),
         dropped=tuple(Dropped(reason, rows) for reason, rows in scaling.dropped),
         fit="full" if sweep.fit_rows == scaling.rows else "sample",
         fit_rows=sweep.fit_rows,
+        silhouette_rows=sweep.silhouette_rows or None,
         choices=choices,
         half_range=half,
         half_k_max=None if half is None else max(sweep.k_values) // 2,
         stability=stability,
-        profiles=() if table is None else _profiles(table, sweep, k),
+        profiles=() if table is None or swept is None else _profiles(table, sweep, k, swept.labels),
         sample=() if table is None else _sample(table, sweep),
         warnings=_warnings(sweep, chooser, k, decided_by, half, stability),
         data_uri=without_secrets(sweep.data_uri),
@@ -153,25 +155,61 @@ def _curve(sweep: Sweep) -> tuple[CurvePoint, ...]:
             seconds=significant(sweep.seconds[index], 3),
             iterations=int(sweep.iterations[index]),
             sizes=tuple(map(int, sweep.sizes[index])),
-            centers=_rounded(sweep.scaling.to_original(sweep.centers[index]), digits=5),
+            centers=_original(sweep.scaling, sweep.centers[index], digits=5),
             **{name: significant(float(values[index])) for name, values in sweep.scores.items()},
         )
         for index, k in enumerate(sweep.k_values)
     )
 
 
-def _profiles(table: Table, sweep: Sweep, k: int) -> tuple[Profile, ...]:
+@dataclass(frozen=True)
+class _Swept:
+    """What one pass over the swept table tells."""
+
+    labels: np.ndarray
+    """Each row's segment at the chosen k, of shape (n_rows,)."""
+    mean: np.ndarray
+    """Of each feature over all rows, of shape (n_features,) and in scaled units, as is `deviation`."""
+    deviation: np.ndarray
+
+
+def _swept(table: Table, sweep: Sweep, k: int) -> _Swept:
+    import numpy as np
+
+    from airflow_segmentation.clustering import Moments, assign
+
+    features = list(sweep.scaling.features)
+    centers = sweep.centers[sweep.index(k)]
+    labels, moments = [], Moments()
+    for batch in table.batches(features):
+        rows = as_matrix(batch, features)
+        moments.add(rows)
+        labels.append(assign(rows, centers))
+    return _Swept(np.concatenate(labels), moments.mean, moments.deviation)
+
+
+def _features(scaling: Scaling, swept: _Swept | None) -> tuple[Feature, ...]:
+    ranges = zip(scaling.features, scaling.minimum, scaling.maximum, strict=True)
+    if swept is None:
+        return tuple(Feature(*each) for each in ranges)
+    scale, _ = scaling.factors()
+    (means,) = _original(scaling, swept.mean[None], digits=6)
+    deviations = (swept.deviation / scale).tolist()
+    return tuple(
+        # What is taken for one value has no deviation, or a rounding error would look like many of them.
+        Feature(*each, mean, 0.0 if each[0] in scaling.constant else significant(deviation))
+        for each, mean, deviation in zip(ranges, means, deviations, strict=True)
+    )
+
+
+def _profiles(table: Table, sweep: Sweep, k: int, labels: np.ndarray) -> tuple[Profile, ...]:
     """Describe each numeric column over the segments, in original units, one column in memory at a time."""
     import numpy as np
 
-    from airflow_segmentation.clustering import assign, profile_segments
+    from airflow_segmentation.clustering import profile_segments
 
     features = list(sweep.scaling.features)
     scale, offset = sweep.scaling.factors()
-    centers = sweep.centers[sweep.index(k)]
-    labels = np.concatenate(
-        [assign(as_matrix(batch, features), centers) for batch in table.batches(features)]
-    )
     others = [name for name in table.numeric_columns if name not in features]
     profiles = []
     for name in [*features, *others]:
@@ -180,8 +218,13 @@ def _profiles(table: Table, sweep: Sweep, k: int) -> tuple[Profile, ...]:
             index = features.index(name)
             values = (values - offset[index]) / scale[index]
         found = profile_segments(labels, {name: values}, k)[0]
-        rows = (found.mean, found.q25, found.q50, found.q75)
-        profiles.append(Profile(name, *(tuple(map(significant, row)) for row in rows)))
+        rows = np.array([found.mean, found.q25, found.q50, found.q75])
+        spread = float(np.nanmax(rows) - np.nanmin(rows)) if np.isfinite(rows).any() else 0.0
+        profiles.append(
+            Profile(
+                name, *(tuple(significant(value, spread=spread) for value in row) for row in rows.tolist())
+            )
+        )
     return tuple(profiles)
 
 
@@ -193,11 +236,16 @@ def _sample(table: Table, sweep: Sweep) -> tuple[tuple[float, ...], ...]:
     rows = ParquetRows(table.file, list(sweep.scaling.features)).uniform(SAMPLE_ROWS, sweep.random_state)
     # In any order: what is too much for a report is left out from the end.
     shuffled = np.random.default_rng(sweep.random_state).permutation(rows)
-    return _rounded(sweep.scaling.to_original(shuffled), digits=4)
+    return _original(sweep.scaling, shuffled, digits=4)
 
 
-def _rounded(rows: np.ndarray, digits: int) -> tuple[tuple[float, ...], ...]:
-    return tuple(tuple(significant(value, digits) for value in row) for row in rows.tolist())
+def _original(scaling: Scaling, rows: np.ndarray, digits: int) -> tuple[tuple[float, ...], ...]:
+    """Return scaled rows in original units, with so many digits of each value and of its feature's range."""
+    spreads = [high - low for low, high in zip(scaling.minimum, scaling.maximum, strict=True)]
+    return tuple(
+        tuple(significant(value, digits, spread) for value, spread in zip(row, spreads, strict=True))
+        for row in scaling.to_original(rows).tolist()
+    )
 
 
 def _warnings(
@@ -211,10 +259,12 @@ def _warnings(
             f"{chooser.method} found no elbow in k={low}..{high}; k={k} is the point of the curve farthest "
             "from the line between its ends. Sweep a wider range, or choose k yourself"
         )
-    if decided_by != "given" and low < high and k in (low, high):
+    # No score has a value at k=1, and no curve bends there.
+    smallest = 1 if decided_by in ("kneedle", "chord") else 2
+    if decided_by != "given" and low < high and (k == high or smallest < k == low):
         warnings.append(
-            f"The chosen k={k} is at the edge of the range {low}..{high}, so the curve may bend beyond it; "
-            "sweep a wider range"
+            f"The chosen k={k} is at the edge of the range {low}..{high}, and so not settled: {decided_by} "
+            "may choose another beyond it; sweep a wider range"
         )
     if decided_by == chooser.method and half is not None and half.k != k:
         found = "finds no k" if half.k is None else f"chooses k={half.k}"

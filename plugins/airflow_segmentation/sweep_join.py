@@ -53,6 +53,8 @@ def join_sweeps(sweeps: Sequence[Sweep]) -> Sweep:
         iterations=by_k("iterations"),
         seconds=by_k("seconds"),
         scores={name: [sweep.scores[name][index] for sweep, index in best] for name in scores},
+        # Each drew rows of its own: no fewer than these are behind each value.
+        silhouette_rows=min(sweep.silhouette_rows for sweep in ordered),
         # Resamples are drawn by the seed alone: the first of each sweep is of the same rows, and so on.
         resamples=[_joined(curves) for curves in zip(*(sweep.resamples for sweep in ordered), strict=True)]
         if alike

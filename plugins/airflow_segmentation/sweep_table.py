@@ -40,6 +40,8 @@ class Sweep:
     fit_rows: int
     """Rows that the centres were fitted on: all, or a sample. SSE and sizes are over all rows."""
     scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    silhouette_rows: int = 0
+    """Rows that the silhouette was taken over, where it is among the scores: all, or a sample."""
     resamples: Sequence[tuple[Sequence[int], Sequence[float]]] = ()
     """The curve of each resample that was swept: its k and their SSE."""
     resample_rows: int = 0
@@ -94,6 +96,7 @@ def write_sweep(sweep: Sweep, uri: str) -> None:
             "random_state": sweep.random_state,
             "total_sse": sweep.total_sse,
             "fit_rows": sweep.fit_rows,
+            "silhouette_rows": sweep.silhouette_rows,
             "resamples": [[list(k_values), list(inertias)] for k_values, inertias in sweep.resamples],
             "resample_rows": sweep.resample_rows,
             "warnings": list(sweep.warnings),
@@ -132,6 +135,7 @@ def _sweep(facts: Mapping[str, Any], columns: Mapping[str, Any]) -> Sweep:
         iterations=columns["iterations"],
         seconds=columns["seconds"],
         fit_rows=facts["fit_rows"],
+        silhouette_rows=facts.get("silhouette_rows", 0),
         resamples=facts["resamples"],
         resample_rows=facts["resample_rows"],
         warnings=facts["warnings"],

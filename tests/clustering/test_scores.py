@@ -3,13 +3,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from airflow_segmentation.clustering import (
+    ArrayRows,
+    ParquetRows,
     assign,
     calinski_harabasz,
     choose_k,
     davies_bouldin,
+    scores,
     silhouette,
+    silhouette_sample,
     sweep_rows,
 )
 from hypothesis import given, settings
@@ -42,13 +48,102 @@ def test_silhouette_is_that_of_scikit_learn_where_segments_have_nothing_in_commo
     assert silhouette(replace(found, cluster_centers=unrelated), rows) == pytest.approx(theirs, abs=1e-6)
 
 
-def test_silhouette_of_many_rows_is_that_of_the_sample_that_the_seed_draws():
-    rows = np.random.default_rng(0).lognormal(size=(5100, 2))
+def sampled(rows, sweep, seed=0):
+    return silhouette(sweep, *silhouette_sample(ArrayRows(rows), sweep, seed))
+
+
+@pytest.mark.parametrize("count", [300, 5000])
+def test_silhouette_of_few_rows_is_over_all_of_them(count):
+    rows = np.random.default_rng(0).lognormal(size=(count, 2))
     found = sweep_rows(rows, k_min=2, k_max=4)
 
-    sample = rows[np.random.default_rng(3).choice(len(rows), 5000, replace=False)]
-    theirs = [silhouette_score(sample, assign(sample, centers)) for centers in found.cluster_centers]
-    assert silhouette(found, rows, seed=3) == pytest.approx(theirs, abs=1e-6)
+    taken, weights = silhouette_sample(ArrayRows(rows), found)
+    assert (taken.tolist(), set(weights)) == (rows.tolist(), {1.0})
+    theirs = [silhouette_score(rows, assign(rows, centers)) for centers in found.cluster_centers]
+    assert sampled(rows, found) == pytest.approx(theirs, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def skewed():
+    """A sweep of more rows than are sampled, with segments of a few rows and of thousands."""
+    rows = np.random.default_rng(0).lognormal(size=(12_000, 2))
+    return rows, sweep_rows(rows, k_max=30)
+
+
+def test_the_sample_for_the_silhouette_holds_some_rows_of_every_segment_at_every_k(skewed):
+    rows, found = skewed
+    taken, weights = silhouette_sample(ArrayRows(rows), found)
+    least = [
+        np.min(np.bincount(assign(taken, centers), minlength=len(centers)) / np.minimum(sizes, 20))
+        for centers, sizes in zip(found.cluster_centers, found.sizes, strict=True)
+    ]
+
+    assert min(map(min, found.sizes)) < 10, "or the test would tell nothing"
+    assert min(least) >= 0.7
+    assert len(taken) == pytest.approx(5000, rel=0.04)
+    assert weights.sum() == pytest.approx(len(rows), rel=0.001), "they stand for all rows"
+
+
+def test_the_mean_over_samples_is_the_silhouette_of_all_rows(monkeypatch):
+    monkeypatch.setattr(scores, "SAMPLE", 1000)
+    rows = np.random.default_rng(1).lognormal(size=(4000, 2))
+    found = sweep_rows(rows, k_min=2, k_max=12)
+    of_all = silhouette(found, rows)
+    by_segment = np.array([sampled(rows, found, seed) for seed in range(30)])
+    uniform = np.array(
+        [
+            silhouette(found, rows[np.random.default_rng(seed).choice(len(rows), 1000, replace=False)])
+            for seed in range(30)
+        ]
+    )
+
+    assert by_segment.mean(axis=0) == pytest.approx(of_all, abs=0.004)
+    assert np.abs(by_segment - of_all).max() < 0.03
+    assert np.abs(by_segment - of_all).mean() < 0.7 * np.abs(uniform - of_all).mean(), "or why bother?"
+
+
+def test_a_dozen_rows_far_away_decide():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(123_456, 2))
+    rows[::10_288] = rng.normal(500, 0.1, size=(12, 2))
+    found = sweep_rows(rows, k_max=6)
+
+    values = sampled(rows, found)
+    assert found.sizes[1].tolist() == [123_444, 12]
+    assert choose_k(found.k_values, found.inertias, "silhouette", scores={"silhouette": values}).k == 2
+    assert values[1] == pytest.approx(1, abs=0.01)
+
+
+def test_the_sample_for_the_silhouette_is_the_same_from_a_file_and_another_for_another_seed(skewed, tmp_path):
+    rows, found = skewed
+    pq.write_table(pa.table({"a": rows[:, 0], "b": rows[:, 1]}), tmp_path / "rows.parquet")
+
+    taken, _ = silhouette_sample(ParquetRows(tmp_path / "rows.parquet", ["a", "b"]), found, 1)
+    assert taken.tolist() == silhouette_sample(ArrayRows(rows), found, 1)[0].tolist()
+    assert taken.tolist() != silhouette_sample(ArrayRows(rows), found, 2)[0].tolist()
+
+
+def by_definition(rows, labels, weights):
+    """Return the silhouette in which each row counts by its weight, and a row not for itself."""
+    gaps = np.linalg.norm(rows[:, None] - rows, axis=2)
+    each = []
+    for row, own in enumerate(labels):
+        others = weights * (np.arange(len(rows)) != row)
+        inner, *outer = (
+            np.average(gaps[row, labels == segment], weights=others[labels == segment])
+            for segment in sorted(set(labels), key=lambda segment: segment != own)
+        )
+        each.append((min(outer) - inner) / max(inner, min(outer)))
+    return np.average(each, weights=weights)
+
+
+def test_weighted_rows_count_by_their_weight():
+    rng = np.random.default_rng(0)
+    rows, weights = rng.normal(size=(90, 2)), rng.uniform(1, 9, size=90)
+    found = sweep_rows(rows, k_min=2, k_max=4)
+    expected = [by_definition(rows, assign(rows, centers), weights) for centers in found.cluster_centers]
+
+    assert silhouette(found, rows, weights) == pytest.approx(expected, abs=1e-6)
 
 
 def test_silhouette_is_the_same_to_the_bit_on_several_cores():

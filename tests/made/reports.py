@@ -76,12 +76,16 @@ def make_report(*, seed: int = 0, rows: int = 600, features: int = 3, k_max: int
         k_max=k_max,
         random_state=42,
         features=tuple(
-            Feature(name, float(lo), float(hi)) for name, lo, hi in zip(names, low, high, strict=True)
+            Feature(name, *map(float, facts))
+            for name, *facts in zip(
+                *(names, low, high, customers.mean(axis=0), customers.std(axis=0)), strict=True
+            )
         ),
         rows=rows,
         dropped=(Dropped("CREDIT_LIMIT is missing", 1), Dropped("MINIMUM_PAYMENTS is missing", 313)),
         curve=tuple(curve),
         fit_rows=rows,
+        silhouette_rows=rows,
         choices=(
             Choice("kneedle", k),
             Choice("silhouette", 2),

@@ -554,7 +554,7 @@ WARNINGS: list[Case] = [
     (
         "customers without a value",
         lambda good: assign(good, "PURCHASES,BALANCE\n1,\n2,inf\n3,4\n"),
-        "2 customers miss a feature (BALANCE, PURCHASES), or have an infinite one, and have no segment",
+        "2 of 3 customers have no segment, as a feature is missing or infinite: BALANCE in 2",
     ),
 ]
 

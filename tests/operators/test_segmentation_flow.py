@@ -154,8 +154,13 @@ def test_customers_outside_the_range_or_incomplete_are_told(run_dag, customers, 
     assert segments.isna().tolist() == [False, True, False]
     assert segments[0] == 1
     out = capsys.readouterr()
-    assert "1 of 3 customers are outside the range that the model was fitted on: BALANCE" in out.out + out.err
-    assert "1 customers miss a feature" in out.out + out.err
+    assert (
+        "1 of 2 customers with a segment are outside the range that the model was fitted on: BALANCE"
+        in out.out + out.err
+    )
+    assert "1 of 3 customers have no segment, as a feature is missing or infinite: BALANCE in 1" in (
+        out.out + out.err
+    )
 
 
 def test_medians_travel_with_the_model(run_dag, customers, model_path, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from airflow.configuration import conf
 from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
-from airflow_segmentation.report import REPORT_KEY, SUMMARY_KEY
+from airflow_segmentation.report import REPORT_KEY, SUMMARY_KEY, Choice
 from made.metadata import add_dag, add_run, push, push_progress, push_report
 from made.reports import HOSTILE, hostile, make_progress, make_report
 from sqlalchemy import delete
@@ -50,7 +51,8 @@ def filled(metadata_database: None) -> None:
         for dag_id in ("open", "secret", "empty", HOSTILE):
             add_dag(session, dag_id)
         for number in range(4):
-            run = add_run(session, "open", f"manual__{number}", tasks=done, number=number)
+            triggered = {"k_max": 12} if number == 0 else None
+            run = add_run(session, "open", f"manual__{number}", tasks=done, number=number, conf=triggered)
             push_report(session, run, make_report(seed=number % 2, k=8 - number % 2))
         push_report(session, add_run(session, "secret", "manual__0", tasks=done), make_report(seed=2, k=5))
         mapped = add_run(
@@ -62,8 +64,12 @@ def filled(metadata_database: None) -> None:
         push_progress(session, running, make_progress())
         parted = {("sweep", 0): "success", ("sweep", 1): "running", ("sweep", 2): "running"}
         spread = add_run(session, "open", "spread", state=DagRunState.RUNNING, tasks=parted, number=25)
-        push_progress(session, spread, make_progress(done=10, total=10, sweep="one"), ("sweep", 0))
-        push_progress(session, spread, make_progress(done=4, total=10, k_min=10, sweep="one"), ("sweep", 1))
+        one, two = (make_progress(done=done, total=10, k_min=k, sweep="one") for done, k in ((10, 1), (5, 9)))
+        # Both have k = 9 and 10, and each is the better at one of them.
+        one = dataclasses.replace(one, curve=(*one.curve[:-1], (10.0, 2 * one.curve[-1][1])))
+        two = dataclasses.replace(two, curve=((9.0, 2 * two.curve[0][1]), *two.curve[1:]))
+        push_progress(session, spread, one, ("sweep", 0))
+        push_progress(session, spread, two, ("sweep", 1))
         push_progress(session, spread, make_progress(done=3, total=10, k_min=20, sweep="one"), ("sweep", 2))
         apart = add_run(session, "open", "apart", state=DagRunState.RUNNING, tasks=parted, number=26)
         for index in range(3):
@@ -87,8 +93,11 @@ def filled(metadata_database: None) -> None:
             "sample",
             "choices",
             "schema_version",
+            "silhouette_rows",
         ):
             del older[later]
+        for feature in older["features"]:
+            del feature["mean"], feature["deviation"]
         push(
             session,
             add_run(session, "open", "older", tasks=done, number=20),
@@ -96,11 +105,31 @@ def filled(metadata_database: None) -> None:
             REPORT_KEY,
             older,
         )
+        sampled = dataclasses.replace(
+            make_report(), rows=123_456, silhouette_rows=5_012, choices=(Choice("silhouette", 30),)
+        )
+        run = add_run(session, "open", "sampled", tasks=done, number=27)
+        push(session, run, ("choose", -1), REPORT_KEY, sampled.to_json())
+        add_dag(session, "unlike")
+        for number, (run_id, report) in enumerate(UNLIKE.items()):
+            push_report(session, add_run(session, "unlike", run_id, number=number), report)
         add_run(session, "empty", "manual__0", tasks=done)
         conf.set("scheduler", "allowed_run_id_pattern", ".*")  # as an admin may; it allows little otherwise
         worst = add_run(session, HOSTILE, HOSTILE, tasks=done)
         push_report(session, worst, hostile(HOSTILE))
 
+
+UNLIKE = {
+    "alike": make_report(seed=1, k=7),
+    "other-range": make_report(seed=1, k_max=12, k=6),
+    "other-features": make_report(seed=1, features=5, k=7),
+    "given": dataclasses.replace(make_report(seed=1, k=5), decided_by="given"),
+    "other-method": dataclasses.replace(
+        make_report(seed=1, k=2), method="silhouette", decided_by="silhouette"
+    ),
+    "latest": make_report(seed=1, k=8),
+}
+"""Reports of one Dag, of which only the first and the last are alike, by run id."""
 
 UNREADABLE: dict[str, Any] = {
     "newer": {"schema_version": 99},

@@ -9,9 +9,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from airflow.utils.session import create_session
+from airflow_segmentation.www import access
 from airflow_segmentation.www.view import HEADERS, SegmentationView
 from flask import Flask, Response
 from flask_appbuilder import expose
+from made.metadata import add_dag, add_team
 from starlette.routing import Mount
 
 BASE = "/pluginsv2/segmentation"
@@ -198,6 +203,27 @@ def test_what_flask_answers_in_our_place_has_our_headers_and_no_host(
         assert answer.headers[name] == value, (path, answer.status_code)
 
 
+def test_an_auth_manager_hears_which_team_owns_a_dag_where_there_are_teams(
+    metadata_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(SimpleAuthManager):
+        def is_authorized_dag(self, *, details: DagDetails | None = None, **_: Any) -> bool:  # type: ignore[override]
+            heard.append(details)
+            return True
+
+    heard: list[DagDetails | None] = []
+    monkeypatch.setattr(access, "get_auth_manager", Asked)
+    with create_session(scoped=False) as session:
+        add_dag(session, "of-a-team", bundle="north's")
+        add_team(session, "north", bundle="north's")
+
+    for multi_team in ("False", "True"):
+        monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", multi_team)
+        assert access.Viewer(user=None).may_read("of-a-team")
+
+    assert heard == [DagDetails(id="of-a-team"), DagDetails(id="of-a-team", team_name="north")]
+
+
 def test_the_header_serves_as_well_as_the_cookie(server: Any) -> None:
     bearer = {"Authorization": f"Bearer {server.tokens['admin']}"}
 
@@ -272,6 +298,7 @@ def test_no_answer_is_cached_sniffed_framed_elsewhere_or_scripted_inline(
 
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["frame-ancestors"] == "'self'"
     assert not any("unsafe" in sources or "http" in sources for sources in policy.values())

@@ -13,11 +13,12 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 from airflow_segmentation.report import Choice, CurvePoint, Feature, Progress, Report
-from airflow_segmentation.www import figures
+from airflow_segmentation.www import alike, figures, words
 from airflow_segmentation.www.runs import Listed, Run, Task
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made.reports import hostile, make_progress, make_report
+from sklearn.preprocessing import StandardScaler
 
 FINITE = st.floats(-1e9, 1e9, allow_nan=False)
 
@@ -25,6 +26,7 @@ FINITE = st.floats(-1e9, 1e9, allow_nan=False)
 @st.composite
 def reports(draw: st.DrawFn) -> Report:
     """Reports of any shape: any range, features, and scores or sizes or centres left out."""
+    moments = st.tuples(FINITE, st.floats(-1, 1e9, allow_nan=False))
     features = draw(st.integers(1, 4))
     first = draw(st.integers(1, 3))
     curve = []
@@ -50,7 +52,10 @@ def reports(draw: st.DrawFn) -> Report:
         k_min=curve[0].k,
         k_max=curve[-1].k,
         random_state=None,
-        features=tuple(Feature(draw(st.text()), at, at + draw(st.floats(0, 1e6))) for at in low),
+        features=tuple(
+            Feature(draw(st.text()), at, at + draw(st.floats(0, 1e6)), *draw(st.none() | moments) or ())
+            for at in low
+        ),
         rows=draw(st.integers(1, 10**9)),
         curve=tuple(curve),
         choices=draw(st.lists(st.builds(Choice, st.text(), st.none() | st.integers(1, 9))).map(tuple)),
@@ -121,27 +126,155 @@ def test_without_stability_the_curve_has_the_whole_height() -> None:
     assert "yaxis3" not in figure["layout"]
 
 
-def test_standardized_centres_have_mean_zero_and_deviation_one() -> None:
-    point = make_report().chosen
-    z, weights = np.array(figures.standardized(point)), np.array(point.sizes)
+def example() -> Report:
+    """Return a report of 6,000 rows: SPEND in three groups, NOISE random, ONE of one value."""
+    rng = np.random.default_rng(0)
+    group = np.repeat([0, 1, 2], 2000)
+    rows = np.column_stack(
+        [
+            rng.normal(size=6000),
+            np.full(6000, 4.0),
+            np.array([100.0, 500, 900])[group] + rng.normal(0, 20, 6000),
+        ]
+    )
+    point = CurvePoint(
+        k=3,
+        sse=1.0,
+        explained=0.5,
+        sizes=(2000, 2000, 2000),
+        centers=tuple(tuple(rows[group == segment].mean(axis=0).tolist()) for segment in range(3)),
+    )
+    facts = zip(rows.min(axis=0), rows.max(axis=0), rows.mean(axis=0), rows.std(axis=0), strict=True)
+    return Report(
+        k=3,
+        method="kneedle",
+        decided_by="kneedle",
+        sensitivity=1.0,
+        k_min=3,
+        k_max=3,
+        random_state=None,
+        features=tuple(
+            Feature(name, *map(float, each))
+            for name, each in zip(["NOISE", "ONE", "SPEND"], facts, strict=True)
+        ),
+        rows=6000,
+        curve=(point,),
+    )
 
-    assert np.average(z, axis=1, weights=weights) == pytest.approx(0, abs=1e-9)
-    assert np.average(z**2, axis=1, weights=weights) == pytest.approx(1)
+
+def test_centres_are_standardized_by_the_deviation_of_the_rows() -> None:
+    report = example()
+    z = np.array(figures.standardized(report, report.chosen))
+    rows = np.array([[100.0, 500, 900]]).T + np.zeros(3)
+
+    assert z[2] == pytest.approx(StandardScaler().fit_transform(rows)[:, 0], abs=0.01)
+    assert np.abs(z[0]).max() < 0.06, "no segment differs in what is random"
+    assert z[1].tolist() == [0, 0, 0], "nor in what has one value"
 
 
-def test_a_feature_in_which_no_centre_differs_is_zero() -> None:
-    point = CurvePoint(k=2, sse=1.0, explained=0.5, sizes=(3, 1), centers=((5.0, 1.0), (5.0, 2.0)))
+def test_the_most_telling_feature_comes_first_and_noise_is_pale_and_last() -> None:
+    report = example()
+    shares = figures.between(report, report.chosen)
+    heat_map = figures.centres(report, 3)
 
-    assert figures.standardized(point)[0] == [0.0, 0.0]
+    assert shares is not None
+    assert shares[2] == pytest.approx(1 - 20**2 / (report.features[2].deviation or 0) ** 2, abs=0.001)
+    assert max(shares[:2]) < 0.001
+    assert figures.telling_first(report, report.chosen) == [2, 0, 1]
+    assert heat_map is not None
+    (trace,) = heat_map["data"]
+    assert [cells[0][0] for cells in trace["customdata"]] == ["SPEND", "NOISE", "ONE"]
+    assert trace["customdata"][0][0][1] == "99.6% of its variance lies between segments"
+    assert trace["text"][0] == [figures.short(centre[2]) for centre in report.chosen.centers or ()]
+    assert (trace["zmin"], trace["zmax"]) == pytest.approx((-1.22, 1.22), abs=0.01)
+    assert np.abs(trace["z"][1]).max() / trace["zmax"] < 0.05
+    assert words.centres(report, 3) == (
+        "Most unlike the rest: segment 0, -1.2 standard deviations in \u2068SPEND\u2069; "
+        "segment 2, +1.2 standard deviations in \u2068SPEND\u2069. "
+        "Most telling: \u2068SPEND\u2069, 99.6% of whose variance lies between segments."
+    )
+    table = words.centres_table(report, 3)
+    assert table is not None
+    assert [row[:2] for row in table.rows] == [("SPEND", "99.6%"), ("NOISE", "0.0%"), ("ONE", "0.0%")]
+
+
+def test_shares_between_segments_are_those_of_an_analysis_of_variance() -> None:
+    rng = np.random.default_rng(3)
+    rows, labels = rng.lognormal(size=(500, 4)), rng.integers(0, 3, 500)
+    rows[labels == 1, 2] *= 3
+    within = sum(
+        ((rows[labels == one] - rows[labels == one].mean(axis=0)) ** 2).sum(axis=0) for one in range(3)
+    )
+    total = ((rows - rows.mean(axis=0)) ** 2).sum(axis=0)
+    report = dataclasses.replace(
+        example(),
+        features=tuple(
+            Feature(str(i), 0.0, 1.0, float(rows[:, i].mean()), float(rows[:, i].std())) for i in range(4)
+        ),
+        curve=(
+            CurvePoint(
+                k=3,
+                sse=1.0,
+                explained=0.5,
+                sizes=tuple(np.bincount(labels).tolist()),
+                centers=tuple(tuple(rows[labels == one].mean(axis=0).tolist()) for one in range(3)),
+            ),
+        ),
+    )
+
+    assert figures.between(report, report.chosen) == pytest.approx(1 - within / total)
+
+
+@pytest.mark.parametrize(("spread", "limit"), [(0.1, 1.0), (1.0, 2.0), (50.0, 3.0)])
+def test_colours_are_deep_where_a_deviation_is_large(spread: float, limit: float) -> None:
+    """They are not as deep as can be for what is small, nor pale for all because one segment is far off."""
+    report = example()
+    feature = dataclasses.replace(report.features[2], mean=0.0, deviation=1.0)
+    point = CurvePoint(k=2, sse=1.0, explained=0.5, sizes=(3, 3), centers=((-spread,), (2 * spread,)))
+    figure = figures.centres(dataclasses.replace(report, k=2, features=(feature,), curve=(point,)), 2)
+
+    assert figure is not None
+    bar = figure["data"][0]["colorbar"]
+    assert (figure["data"][0]["zmin"], figure["data"][0]["zmax"]) == (-limit, limit)
+    assert bar.get("ticktext") == (["≤ \u22123", "0", "≥ 3"] if spread == 50 else None)
+
+
+def test_a_report_without_deviations_shows_places_in_the_range_and_says_so() -> None:
+    full = make_report()
+    report = dataclasses.replace(
+        full, features=tuple(Feature(one.name, one.minimum, one.maximum) for one in full.features)
+    )
+    figure = figures.centres(report, 8)
+
+    assert figure is not None
+    (trace,) = figure["data"]
+    first = report.features[0]
+    assert trace["z"][0] == pytest.approx(
+        [
+            (centre[0] - first.minimum) / (first.maximum - first.minimum)
+            for centre in report.chosen.centers or ()
+        ]
+    )
+    assert (trace["zmin"], trace["zmax"], trace["colorbar"]["tickformat"]) == (0, 1, ".0%")
+    assert "deviation" not in trace["hovertemplate"]
+    assert words.centres_title(report) == "Centres, in their features' ranges"
+    assert words.centres(report, 8).startswith("This report does not hold the standard deviation of the rows")
+    assert [cells[0][0] for cells in trace["customdata"]] == [feature.name for feature in report.features]
+    table = words.centres_table(report, 8)
+    assert table is not None
+    assert table.headers[:2] == ("Feature", "Segment 0")
 
 
 def test_the_heat_map_shows_original_values() -> None:
     report = make_report()
     heat_map = figures.centres(report, 2)
+    first = figures.telling_first(report, report.curve[1])[0]
 
     assert heat_map
     assert report.curve[1].centers
-    assert heat_map["data"][0]["text"][0] == [figures.short(centre[0]) for centre in report.curve[1].centers]
+    assert heat_map["data"][0]["text"][0] == [
+        figures.short(centre[first]) for centre in report.curve[1].centers
+    ]
 
 
 def test_rows_of_the_sample_belong_to_the_nearest_centre_in_scaled_features() -> None:
@@ -177,7 +310,7 @@ def test_long_names_are_cut_where_an_axis_has_no_room() -> None:
 
     assert heat_map
     assert max(map(len, heat_map["layout"]["yaxis"]["ticktext"])) <= figures.MAX_LABEL + 2
-    assert heat_map["data"][0]["customdata"][0][0] == "n" * 200
+    assert heat_map["data"][0]["customdata"][0][0][0] == "n" * 200
 
 
 def test_the_growing_curve_keeps_room_for_what_is_to_come() -> None:
@@ -194,11 +327,24 @@ def test_a_growing_curve_of_which_only_the_ends_are_known_fits_the_axis() -> Non
 
 
 @given(st.lists(st.tuples(FINITE, FINITE), max_size=60))
-def test_a_sparkline_stays_inside_its_box(pairs: list[tuple[float, float]]) -> None:
+def test_a_sparkline_is_the_curve_in_its_box(pairs: list[tuple[float, float]]) -> None:
     points = [tuple(map(float, point.split(","))) for point in figures.sparkline(pairs).split()]
 
     assert len(points) == (len(pairs) if len(pairs) > 1 else 0)
     assert all(2 <= x <= 94 and 2 <= y <= 22 for x, y in points)
+    for (k, sse), (x, y) in zip(pairs if points else [], points, strict=True):
+        for (other_k, other_sse), (other_x, other_y) in zip(pairs, points, strict=True):
+            assert k <= other_k or x >= other_x
+            assert sse <= other_sse or y <= other_y, "what is higher is nearer to the top"
+
+
+def test_a_sparkline_of_a_falling_curve_falls() -> None:
+    assert figures.sparkline([(1, 9.0), (2, 3.0), (3, 1.0)]) == "2.0,2.0 48.0,17.0 94.0,22.0"
+
+
+def test_a_sparkline_has_its_largest_value_at_the_top() -> None:
+    # SVG counts from the top.
+    assert figures.sparkline([(1, 30), (2, 10), (5, 20)]) == "2.0,2.0 25.0,22.0 94.0,12.0"
 
 
 @pytest.mark.parametrize(
@@ -232,3 +378,139 @@ def test_of_curves_whose_marks_cover_each_other_only_the_first_is_named() -> Non
     ]
     named = [trace["text"] for trace in figures.curves(listed)["data"] if "text" in trace]
     assert named == [["8"], [""], ["8"], ["5"]]
+
+
+def listed(*reports: Report) -> list[Listed]:
+    """Return reports as a Dag's page lists them, an hour apart, named by their number."""
+    return [
+        Listed(
+            run=Run("d", f"run-{number}", "success", datetime(2026, 3, 14, number, tzinfo=timezone.utc), {}),
+            task=Task("choose", -1),
+            summary=report.summary(),
+            progress=None,
+        )
+        for number, report in enumerate(reports)
+    ]
+
+
+def test_like_runs_are_one_line_and_nothing_is_said_of_them() -> None:
+    rows = listed(make_report(k=8), make_report(seed=1, k=7))
+    figure = figures.trends(rows)
+
+    assert [trace["y"] for trace in figure["data"]][:1] == [[8, 7]]
+    assert len(figure["data"]) == 3
+    assert figure["layout"]["showlegend"] is False
+    assert words.trends(rows) == "The chosen k lies between 7 and 8; the latest run chose 7."
+    assert words.curves(rows) == "The share of SSE that is left at each k, and the k that each run chose."
+
+
+UNLIKE = [
+    (make_report(seed=1, k_max=12, k=6), "k = 1..12"),
+    (make_report(seed=1, features=5, k=7), "5 features"),
+    (
+        dataclasses.replace(
+            make_report(seed=1), features=tuple(Feature(name, 0.0, 1.0) for name in ("X", "Y", "Z"))
+        ),
+        "3 other features",
+    ),
+    (dataclasses.replace(make_report(seed=1), decided_by="given"), "k given"),
+    (dataclasses.replace(make_report(seed=1), decided_by="silhouette"), "by Silhouette"),
+]
+
+
+@pytest.mark.parametrize(("other", "differs"), UNLIKE, ids=[differs for _, differs in UNLIKE])
+def test_runs_that_are_not_alike_are_told_apart(other: Report, differs: str) -> None:
+    rows = listed(make_report(k=8), other, make_report(k=7))
+    trends, curves = figures.trends(rows)["data"], figures.curves(rows[::-1])["data"]
+
+    assert [trace["y"] for trace in trends[:2]] == [[8, 7], [other.k]], "a line leads past the run"
+    assert "1..30, 3 features, by Kneedle" in trends[0]["name"]
+    assert differs in trends[1]["name"]
+    assert trends[0]["marker"]["symbol"] != trends[1]["marker"]["symbol"]
+    assert figures.trends(rows)["layout"]["showlegend"] is True
+    assert (
+        "Not all are alike: 2 of 3 have k = 1..30, 3 features, by Kneedle, as the latest has."
+        in words.trends(rows)
+    )
+    assert [trace["line"]["dash"] for trace in curves[::2]] == ["solid", "dot", "solid"]
+    assert [differs in trace["name"] for trace in curves[::2]] == [False, True, False]
+    assert f"\u2068run-1\u2069 ({differs})." in words.curves(rows[::-1])
+    assert differs in words.trends_table(rows).rows[1][-1]
+
+
+def test_what_is_not_known_of_an_older_summary_is_taken_for_the_same() -> None:
+    older = dataclasses.replace(make_report().summary(), feature_set=None)
+
+    assert alike.differences(older, make_report().summary()) == ""
+    assert alike.differences(dataclasses.replace(older, features=9), make_report().summary()) == "9 features"
+
+
+def test_features_in_another_order_are_the_same() -> None:
+    report = make_report()
+    turned = dataclasses.replace(report, features=report.features[::-1])
+
+    assert alike.differences(report.summary(), turned.summary()) == ""
+
+
+END = dataclasses.replace(
+    make_report(),
+    choices=(
+        Choice("kneedle", 8),
+        Choice("silhouette", 30),
+        Choice("davies_bouldin", 30),
+        Choice("chord", None),
+    ),
+)
+
+
+def test_a_method_whose_k_is_the_last_of_the_range_is_not_settled() -> None:
+    names = {trace["name"]: trace for trace in figures.elbow(END, 8)["data"]}
+
+    mark = names["Silhouette, Davies-Bouldin: k = 30, not settled"]
+    assert mark["marker"]["symbol"].endswith("-open")
+    assert "Chosen: k = 8" in names
+    assert words.methods(END) == (
+        "The methods disagree: from k = 8 to k = 30. Not settled: Silhouette, Davies-Bouldin. "
+        "The last k of the range is best; a larger one may be better."
+    )
+    assert "not settled" not in words.elbow(END)
+
+
+@pytest.mark.parametrize("method", ["kneedle", "chord", "silhouette", "given"])
+def test_a_chosen_k_that_is_the_last_of_the_range_is_not_settled_unless_given(method: str) -> None:
+    report = dataclasses.replace(make_report(), k=30, decided_by=method)
+    names = [trace["name"] for trace in figures.elbow(report, 8)["data"]]
+
+    assert ("Chosen: k = 30, not settled" in names) == (method != "given")
+    assert ("not settled" in words.elbow(report)) == (method != "given")
+
+
+def test_a_range_of_one_k_settles_nothing_and_nothing_is_said_of_it() -> None:
+    report = dataclasses.replace(make_report(k=1), k_max=1, curve=make_report(k=1).curve[:1])
+
+    assert not report.unsettled(1)
+    assert "not settled" not in json.dumps(figures.elbow(report, 1))
+
+
+def test_a_silhouette_has_two_digits() -> None:
+    report = make_report()
+    value = report.chosen.silhouette
+    assert value is not None
+
+    assert words.elbow_table(report).rows[7][3] == f"{value:.2f}"
+    assert words.trends_table(listed(report)).rows[0][4] == f"{value:.2f}"
+    second = next(trace for trace in figures.elbow(report, 8, axis="silhouette")["data"] if "yaxis" in trace)
+    assert "%{y:.2f}" in second["hovertemplate"]
+    assert "Silhouette %{y:.2f}" in figures.trends(listed(report))["data"][2]["hovertemplate"]
+
+
+@pytest.mark.parametrize(
+    ("taken", "said"),
+    [
+        (None, "over all rows or a sample, which this report does not tell"),
+        (600, "over all rows"),
+        (599, "over a sample of 599 rows, by segment and weighted"),
+    ],
+)
+def test_it_is_said_over_which_rows_the_silhouette_is(taken: int | None, said: str) -> None:
+    assert words.silhouette_rows(dataclasses.replace(make_report(), silhouette_rows=taken)) == said

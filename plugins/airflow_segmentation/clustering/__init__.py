@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.elbow import chord as chord
     from airflow_segmentation.clustering.estimator import KMeansSweep as KMeansSweep
     from airflow_segmentation.clustering.points import assign as assign
+    from airflow_segmentation.clustering.profiles import Moments as Moments
     from airflow_segmentation.clustering.profiles import Profile as Profile
     from airflow_segmentation.clustering.profiles import profile_segments as profile_segments
     from airflow_segmentation.clustering.rows import ArrayRows as ArrayRows
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.scores import calinski_harabasz as calinski_harabasz
     from airflow_segmentation.clustering.scores import davies_bouldin as davies_bouldin
     from airflow_segmentation.clustering.scores import silhouette as silhouette
+    from airflow_segmentation.clustering.scores import silhouette_sample as silhouette_sample
     from airflow_segmentation.clustering.stability import count_choices as count_choices
     from airflow_segmentation.clustering.stability import sweep_resamples as sweep_resamples
     from airflow_segmentation.clustering.sweep import Progress as Progress
@@ -35,6 +37,7 @@ _HOMES = {
     "ArrayRows": "rows",
     "Elbow": "elbow",
     "KMeansSweep": "estimator",
+    "Moments": "profiles",
     "ParquetRows": "rows",
     "Profile": "profiles",
     "Progress": "sweep",
@@ -49,6 +52,7 @@ _HOMES = {
     "davies_bouldin": "scores",
     "profile_segments": "profiles",
     "silhouette": "scores",
+    "silhouette_sample": "scores",
     "sweep_resamples": "stability",
     "sweep_rows": "sweep",
     "sweep_table": "sweep",

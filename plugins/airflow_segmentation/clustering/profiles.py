@@ -1,4 +1,4 @@
-"""What the customers of each segment are like: mean and quartiles of every numeric column."""
+"""What customers are like: mean and deviation of all, mean and quartiles of each segment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,45 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+
+class Moments:
+    """Mean and standard deviation of rows that come in batches.
+
+    Each batch's own sums of squares are put together (Chan, Golub and LeVeque, 1983): a column of small
+    differences around a large value keeps them, and one of a single value has a deviation of exactly 0.
+    """
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._first: Any = None
+        self._mean: Any = 0.0
+        self._squares: Any = 0.0
+
+    def add(self, rows: NDArray[np.float64]) -> None:
+        """Take in a batch of rows, of shape (n_rows, n_features)."""
+        if not len(rows):
+            return
+        if self._first is None:
+            self._first = rows[0].copy()
+        rows = rows - self._first
+        before, self._rows = self._rows, self._rows + len(rows)
+        mean = rows.mean(axis=0)
+        gap = mean - self._mean
+        self._mean = self._mean + gap * (len(rows) / self._rows)
+        self._squares = self._squares + ((rows - mean) ** 2).sum(axis=0)
+        self._squares = self._squares + gap**2 * (before * len(rows) / self._rows)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """Mean of all rows, of shape (n_features,)."""
+        return self._first + self._mean
+
+    @property
+    def deviation(self) -> NDArray[np.float64]:
+        """Standard deviation of all rows, as StandardScaler has it: their number is the divisor."""
+        return np.sqrt(self._squares / self._rows)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from airflow_segmentation.clustering.measuring import measure
 from airflow_segmentation.clustering.parallel import map_ahead
-from airflow_segmentation.clustering.points import Floats, blocks, chances
+from airflow_segmentation.clustering.points import Floats, Ints, blocks, chances
+
+Chances = Callable[[Floats], tuple[Floats, Ints]]
+"""Tells with what chance each row is drawn, and which stratum it is of, both of shape (n_rows,)."""
 
 BATCH = 2**22
 """Values that are read, or measured, at a time: so many that threads seldom wait for one another."""
@@ -54,6 +57,12 @@ class Rows(Protocol):
     def measured(self, centers: list[Floats]) -> Iterator[list[Floats]]:
         """Yield, for each part of the rows, what :func:`measure` returns; the parts add up to all rows."""
 
+    def drawn(self, chances: Chances, seed: int) -> tuple[Floats, Floats]:
+        """Draw rows, each by its own chance, and of each stratum as many as that makes, but for one.
+
+        Returns the rows, shape (n, n_features), and 1 by the chance of each, shape (n,).
+        """
+
 
 class ArrayRows:
     """Rows in memory.
@@ -80,6 +89,10 @@ class ArrayRows:
         """Yield what each batch of rows adds to the segments."""
         for rows, weights in self._batches():
             yield measure(rows, weights, centers)
+
+    def drawn(self, chances: Chances, seed: int) -> tuple[Floats, Floats]:
+        """Draw rows, each by its own chance, batch by batch."""
+        return _drawn_by(chances, self._batches, seed)
 
     def _batches(self) -> Iterator[tuple[Floats, Floats | None]]:
         for batch in blocks(self.count, self._batch):
@@ -132,6 +145,10 @@ class ParquetRows:
         return map_ahead(
             lambda batch: measure(*batch, centers), self._batches(), self._n_jobs, ahead=self._n_jobs + 1
         )
+
+    def drawn(self, chances: Chances, seed: int) -> tuple[Floats, Floats]:
+        """Draw rows, each by its own chance, batch by batch."""
+        return _drawn_by(chances, self._batches, seed)
 
     def _batches(self) -> Iterator[tuple[Floats, None]]:
         for batch in self._file.iter_batches(self._batch, columns=self._columns):
@@ -193,3 +210,19 @@ def _drawn(
         drawn = np.random.default_rng([seed, part]).random(len(rows)) < chance
         kept.append((rows[drawn], own[drawn] / chance[drawn]))
     return Sample(np.concatenate([rows for rows, _ in kept]), np.concatenate([own for _, own in kept]), mean)
+
+
+def _drawn_by(
+    chances: Chances, batches: Callable[[], Iterator[tuple[Floats, Any]]], seed: int
+) -> tuple[Floats, Floats]:
+    kept: list[tuple[Floats, Floats]] = []
+    for part, (rows, _) in enumerate(batches()):
+        chance, strata = chances(rows)
+        rng = np.random.default_rng([seed, part])
+        order = rng.permutation(len(rows))
+        order = order[strata[order].argsort(kind="stable")]
+        # One row at each whole number that the chances add up to, from a start by chance (Madow, 1949).
+        passed = np.floor(rng.random() + np.cumsum(chance[order]))
+        drawn = np.sort(order[np.diff(passed, prepend=0.0) > 0])
+        kept.append((rows[drawn], 1 / chance[drawn]))
+    return np.concatenate([rows for rows, _ in kept]), np.concatenate([own for _, own in kept])

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from airflow_segmentation.clustering.parallel import parallel_map
-from airflow_segmentation.clustering.points import assign, blocks
+from airflow_segmentation.clustering.points import Floats, Ints, assign, blocks
+from airflow_segmentation.clustering.rows import Chances, Rows
 from airflow_segmentation.clustering.sweep import Sweep
 
 Scores = NDArray[np.float64]
 SAMPLE = 5_000
-"""Rows that the silhouette is taken over."""
+"""Rows, of more, that the silhouette is taken over, but for some more of small segments."""
+FEW = 20
+"""Rows of a segment that are enough to tell its silhouette; all of one that has no more."""
 BLOCK = 250
 """Rows whose distances to all sampled rows are summed up at a time."""
 
@@ -44,41 +47,86 @@ def davies_bouldin(sweep: Sweep) -> Scores:
     )
 
 
-def silhouette(sweep: Sweep, rows: Any, *, seed: int = 0, n_jobs: int | None = None) -> Scores:
-    """Return the mean silhouette (Rousseeuw, 1987) over a sample of rows; NaN where they are in one segment.
+def silhouette(sweep: Sweep, rows: Any, weights: Any = None, *, n_jobs: int | None = None) -> Scores:
+    """Return the mean silhouette (Rousseeuw, 1987) at each k; NaN where all rows are in one segment.
 
-    All distances between the sampled rows are taken once. Their sums by segment are carried from each k to
-    the next, as only some rows go from one segment to another.
+    All distances between the rows are taken once. Their sums by segment are carried from each k to the next,
+    as only some rows go from one segment to another.
 
     Parameters
     ----------
     rows : ndarray of shape (n_rows, n_features)
-        Of more than :data:`SAMPLE` a sample is drawn.
+        All rows, or those that :func:`silhouette_sample` draws of many: time and memory grow with the square.
+    weights : ndarray of shape (n_rows,)
+        How many rows each stands for; None for 1 each. All means are weighted: those of distances, too.
     n_jobs : int or None
         Blocks of rows summed up at the same time; None is 1, -1 is one for each core. Does not change a bit.
     """
     with threadpool_limits(limits=1):
         rows = np.asarray(rows, float)
-        if len(rows) > SAMPLE:
-            rows = rows[np.random.default_rng(seed).choice(len(rows), SAMPLE, replace=False)]
-        steps = list(_steps([assign(rows, centers) for centers in sweep.cluster_centers]))
+        weights = np.ones(len(rows)) if weights is None else np.asarray(weights, float)
+        steps = list(_steps([assign(rows, centers) for centers in sweep.cluster_centers], weights))
         rows = rows - rows.mean(axis=0)
 
-        def total(block: slice) -> list[float]:
+        def summed(block: slice) -> list[float]:
             distances = _distances(rows, rows[block]).astype(np.float32)
             sums = np.zeros((1, distances.shape[1]))
-            totals = []
+            found = []
             for step in steps:
                 sums = np.vstack([sums[step.parents], np.zeros_like(sums[:1])])
                 sums[step.changed] += step.moves @ distances[step.movers]
-                means = sums[:-1] / step.sizes[:, None]
-                totals.append(float(_silhouettes(means, step.sizes, step.labels[block]).sum()))
-            return totals
+                values = _silhouettes(step, block, sums[:-1], weights[block])
+                found.append(float(values @ weights[block]))
+            return found
 
         with parallel_map(n_jobs) as mapped:
-            totals = np.sum(list(mapped(total, blocks(len(rows), BLOCK))), axis=0)
+            found = np.sum(list(mapped(summed, blocks(len(rows), BLOCK))), axis=0)
         several = np.array([len(step.sizes) > 1 for step in steps])
-        return np.where(several, totals / len(rows), np.nan)
+        return np.where(several, found / weights.sum(), np.nan)
+
+
+def silhouette_sample(rows: Rows, sweep: Sweep, seed: int = 0) -> tuple[Floats, Floats]:
+    """Return rows to take the silhouette over, and how many rows each stands for: all of few, 1 each.
+
+    Of more than :data:`SAMPLE` that many are drawn, by segment, and more of segments too small to have
+    :data:`FEW` among them, whatever the k at which they are small: a dozen rows far away may decide which k
+    is best, and would hardly ever be met. A row stands for the more, the lower its chance is (Horvitz and
+    Thompson, 1952), so the mean stays where it is.
+    """
+    if rows.count <= SAMPLE:
+        return rows.drawn(lambda batch: (np.ones(len(batch)), np.zeros(len(batch), np.intp)), seed)
+    with threadpool_limits(limits=1):
+        return rows.drawn(_chances(sweep), seed)
+
+
+def _chances(sweep: Sweep) -> Chances:
+    """Return what tells each row's chance to be drawn, the largest that its segment has at any k.
+
+    Its stratum is its segment at the last k. Most rows cannot be of a small segment at any k, which their
+    distance to the centre of that stratum, their hub, shows by the triangle inequality. The others are
+    assigned at every k.
+    """
+    share = SAMPLE / sweep.rows
+    small = [np.flatnonzero(share * sizes < FEW) for sizes in sweep.sizes]
+    by_segment = [np.maximum(share, FEW / np.maximum(sizes, FEW)) for sizes in sweep.sizes]
+    hubs = sweep.cluster_centers[-1]
+    reach = np.full(len(hubs), np.inf)
+    """How far from its hub a row is at least that may be in a small segment."""
+    for centers, which in zip(sweep.cluster_centers[:-1], small[:-1], strict=True):
+        if len(which):
+            gaps = np.linalg.norm(hubs[:, None] - centers, axis=2)
+            reach = np.minimum(reach, (gaps[:, which].min(axis=1) - gaps.min(axis=1)) / 2)
+
+    def chances(rows: Floats) -> tuple[Floats, Ints]:
+        own = assign(rows, hubs)
+        chance = by_segment[-1][own]
+        near = np.flatnonzero(np.linalg.norm(rows - hubs[own], axis=1) >= reach[own] * (1 - 1e-9))
+        for centers, segments, which in zip(sweep.cluster_centers, by_segment, small, strict=True):
+            if len(which) and len(near):
+                chance[near] = np.maximum(chance[near], segments[assign(rows[near], centers)])
+        return chance, own
+
+    return chances
 
 
 @dataclass(frozen=True)
@@ -88,6 +136,8 @@ class _Step:
     labels: NDArray[np.intp]
     """Of all rows, with no gaps."""
     sizes: NDArray[np.intp]
+    totals: Floats
+    """Weight of each segment's rows."""
     parents: NDArray[np.intp]
     """The segment of the k before that each differs least from; the last is the empty one."""
     changed: NDArray[np.intp]
@@ -95,10 +145,10 @@ class _Step:
     movers: NDArray[np.intp] | slice
     """The rows in which they differ."""
     moves: NDArray[np.float32]
-    """1 for a row that joins, -1 for one that leaves, in shape (n_changed, n_movers)."""
+    """A row's weight where it joins, less than 0 where it leaves, in shape (n_changed, n_movers)."""
 
 
-def _steps(labels: list[NDArray[np.intp]]) -> Iterator[_Step]:
+def _steps(labels: list[NDArray[np.intp]], weights: Floats) -> Iterator[_Step]:
     """Yield how the segments of each k come from those of the k before."""
     before, count = np.zeros_like(labels[0]), 0
     for own in labels:
@@ -112,19 +162,23 @@ def _steps(labels: list[NDArray[np.intp]]) -> Iterator[_Step]:
         changed, moved = np.flatnonzero(moves.any(axis=1)), np.flatnonzero(moves.any(axis=0))
         # To pick out most of the rows would cost more than to take them all.
         movers = moved if 2 * len(moved) < len(own) else slice(None)
-        yield _Step(own, sizes, parents, changed, movers, moves[changed][:, movers])
+        weighted = moves[changed][:, movers] * weights[movers].astype(np.float32)
+        totals = np.bincount(own, weights).astype(np.float64)
+        yield _Step(own, sizes, totals, parents, changed, movers, weighted)
         before, count = own, k
 
 
-def _silhouettes(means: Any, counts: Any, labels: NDArray[np.intp]) -> Scores:
-    """Return each row's silhouette, from its mean distance to the rows of each segment, itself included."""
+def _silhouettes(step: _Step, block: slice, sums: Any, weights: Floats) -> Scores:
+    """Return the silhouettes of a block of rows, from their summed distances to the rows of each segment."""
+    labels = step.labels[block]
     every = np.arange(len(labels))
-    size = counts[labels]
-    inner = means[labels, every] * size / np.maximum(size - 1, 1)
+    alone = step.sizes[labels] == 1
+    inner = sums[labels, every] / np.where(alone, 1.0, step.totals[labels] - weights)
+    means = sums / step.totals[:, None]
     means[labels, every] = np.inf
     outer = means.min(axis=0)
     largest = np.maximum(inner, outer)
-    apart = (size > 1) & np.isfinite(outer) & (largest > 0)
+    apart = ~alone & np.isfinite(outer) & (largest > 0)
     return np.divide(outer - inner, largest, out=np.zeros(len(labels)), where=apart, casting="same_kind")
 
 

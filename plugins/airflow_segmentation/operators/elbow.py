@@ -143,5 +143,5 @@ class ElbowOperator(BaseOperator):
                     )
                 found: tuple[Table | None, tuple[str, ...]] = (table, ())
             except InputError as error:
-                found = (None, (f"The report has no profiles of the segments: {error}",))
+                found = (None, (f"The report has no profiles and no standard deviations: {error}",))
             yield found

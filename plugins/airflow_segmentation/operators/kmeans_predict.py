@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
 FIRST_SEGMENT_KEY = "first_segment"
+SEGMENT = "segment"
+"""Name of the column of segments, unless the customers have one of that name."""
 
 
 class KMeansPredictOperator(BaseOperator):
@@ -22,8 +24,10 @@ class KMeansPredictOperator(BaseOperator):
     Assigns segments to customers in original units, and returns the URI of the table with their segments.
 
     The table has the customers' columns and `segment`, an integer: 0 is the largest segment of the data that
-    the model was fitted on. A customer who misses a feature has no segment, unless the model was fitted with
-    `missing="median"`. The first customer's segment is pushed under the XCom key `first_segment`.
+    the model was fitted on. Customers who have a column of that name keep it, and ours is `segment_2`, or the
+    next that is free; the table's metadata names it as `segment_column`. A customer who misses a feature has
+    no segment, unless the model was fitted with `missing="median"`. The first customer's segment is pushed
+    under the XCom key `first_segment`.
 
     :param model_path: The model that ElbowOperator saved. (templated)
     :param data: The customers: a Parquet or CSV file at any URI, in original units. (templated)
@@ -70,13 +74,19 @@ class KMeansPredictOperator(BaseOperator):
         self.log.info("The model of %d segments was made by %s", len(model.centers), made_by or "one unknown")
         features = list(model.features)
         sizes = np.zeros(len(model.centers), dtype=np.int64)
-        outside, without = np.zeros(len(features), int), 0
+        outside, lacking, without = np.zeros(len(features), int), np.zeros(len(features), int), 0
         first: int | None = None
         uri = output_uri(context, "segments.parquet")
         with open_data(data, conn_id, as_name("id_column", self.id_column)) as table:
             table.require_numeric(features)
-            fields = [item for item in table.schema if item.name != "segment"]
-            schema = pa.schema([*fields, pa.field("segment", pa.int32())])
+            column = _free_name(table.columns)
+            if column != SEGMENT:
+                self.log.warning(
+                    "The customers have a column %r of their own, which stays as it is; the segments "
+                    "assigned here are in the column %r",
+                    *(SEGMENT, column),
+                )
+            schema = pa.schema([*table.schema, pa.field(column, pa.int32())])
             with table_written(uri, schema) as writer:
                 for batch in table.batches():
                     values = as_matrix(batch, features)
@@ -86,26 +96,40 @@ class KMeansPredictOperator(BaseOperator):
                         first = int(segments[0])
                     sizes += np.bincount(segments[assigned], minlength=len(sizes))
                     without += int((~assigned).sum())
-                    outside += ((values < model.minimum) | (values > model.maximum)).sum(axis=0)
-                    columns = [batch.column(item.name) for item in fields]
-                    columns.append(as_array(segments, present=assigned))
+                    lacking += (~np.isfinite(values[~assigned])).sum(axis=0)
+                    beyond = (values < model.minimum) | (values > model.maximum)
+                    outside += beyond[assigned].sum(axis=0)
+                    columns = [*batch.columns, as_array(segments, present=assigned)]
                     writer.write(pa.record_batch(columns, schema=schema))
-                writer.metadata = {"id_column": table.id_column, "features": features}
+                writer.metadata = {
+                    "id_column": table.id_column,
+                    "features": features,
+                    "segment_column": column,
+                }
             rows = table.rows
         self.log.info("Assigned %d of %d customers to %d segments", rows - without, rows, len(sizes))
         for segment in np.flatnonzero(sizes):
             self.log.info("Segment %d: %d customers", segment, sizes[segment])
         if without:
             self.log.warning(
-                "%d customers miss a feature (%s), or have an infinite one, and have no segment",
-                *(without, ", ".join(features)),
+                "%d of %d customers have no segment, as a feature is missing or infinite: %s",
+                *(without, rows),
+                ", ".join(
+                    f"{name} in {count}" for name, count in zip(features, lacking, strict=True) if count
+                ),
             )
         for index, feature in enumerate(features):
             if outside[index]:
                 self.log.warning(
-                    "%d of %d customers are outside the range that the model was fitted on: %s is %g to %g "
-                    "there. Their segment is the nearest one, and may mean little",
-                    *(outside[index], rows, feature, model.minimum[index], model.maximum[index]),
+                    "%d of %d customers with a segment are outside the range that the model was fitted on: "
+                    "%s is %g to %g there. Their segment is the nearest one, and may mean little",
+                    *(outside[index], rows - without, feature, model.minimum[index], model.maximum[index]),
                 )
         context["ti"].xcom_push(key=FIRST_SEGMENT_KEY, value=first)
         return uri
+
+
+def _free_name(taken: Sequence[str]) -> str:
+    """Return what the column of segments is called beside these."""
+    names = (SEGMENT, *(f"{SEGMENT}_{number}" for number in range(2, len(taken) + 2)))
+    return next(name for name in names if name not in taken)

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 PACE_SECONDS = 1.0
 """Time between two reports of how far a sweep is."""
-SILHOUETTE_ROWS = 5_000
-"""Rows, of all, that the silhouette is taken over: it compares each with every other."""
 RESAMPLED_ROWS = 20_000
 """Rows, of all, that resamples are drawn from."""
 
@@ -60,8 +58,8 @@ class KMeansSweepOperator(BaseOperator):
     :param random_state: The seed: the same seed and data give the same sweep. (templated)
     :param features: The columns to cluster on. By default those that MinMaxPreprocessOperator scaled or, for
         any other table, all that hold numbers. (templated)
-    :param scores: The quality scores to compute for every k; by default all: `silhouette` (on a sample),
-        `calinski_harabasz` and `davies_bouldin`.
+    :param scores: The quality scores to compute for every k; by default all: `silhouette` (of more
+        than 5,000 rows on a sample of about so many, by segment), `calinski_harabasz` and `davies_bouldin`.
     :param stability: How many resamples to sweep, so that the report tells how often each k would be chosen;
         0 for none. (templated)
     :param n_jobs: Cores to use: by default one, -1 for all. (templated)
@@ -144,7 +142,7 @@ class KMeansSweepOperator(BaseOperator):
                 found = self._sweep(rows, parameters, jobs, state, reporter)
             except ValueError as error:
                 raise InputError(f"{without_secrets(table.uri)}: {error}") from error
-            scores = self._scores(rows, found, parameters["random_state"], jobs)
+            scores, silhouette_rows = self._scores(rows, found, parameters["random_state"], jobs)
             resamples, resample_rows = self._resamples(rows, parameters, stability)
         told = list(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, RangeCut)))
         for message in told:
@@ -163,6 +161,7 @@ class KMeansSweepOperator(BaseOperator):
                 seconds=found.fit_seconds.tolist(),
                 fit_rows=found.fit_rows,
                 scores=scores,
+                silhouette_rows=silhouette_rows,
                 resamples=resamples,
                 resample_rows=resample_rows,
                 warnings=told,
@@ -189,17 +188,21 @@ class KMeansSweepOperator(BaseOperator):
         )
         return found
 
-    def _scores(self, rows: ParquetRows, found: FoundSweep, seed: int, jobs: int) -> dict[str, list[float]]:
+    def _scores(
+        self, rows: ParquetRows, found: FoundSweep, seed: int, jobs: int
+    ) -> tuple[dict[str, list[float]], int]:
+        """Return the scores, and how many rows the silhouette was taken over."""
         from airflow_segmentation import clustering
 
-        scores = {}
+        scores, silhouette_rows = {}, 0
         for name in self.scores:
             if name == "silhouette":
-                sample = rows.uniform(SILHOUETTE_ROWS, seed)
-                scores[name] = clustering.silhouette(found, sample, n_jobs=jobs).tolist()
+                sample, weights = clustering.silhouette_sample(rows, found, seed)
+                scores[name] = clustering.silhouette(found, sample, weights, n_jobs=jobs).tolist()
+                silhouette_rows = len(sample)
             else:
                 scores[name] = getattr(clustering, name)(found).tolist()
-        return scores
+        return scores, silhouette_rows
 
     def _resamples(
         self, rows: ParquetRows, parameters: dict[str, Any], count: int

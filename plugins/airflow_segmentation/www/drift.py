@@ -35,6 +35,8 @@ class Changes:
 
     features: tuple[str, ...]
     matches: tuple[Match, ...]
+    unlike: str = ""
+    """The settings of the second run that differ from the first's, in words; empty where none does."""
 
     @property
     def figure(self) -> figures.Figure | None:
@@ -72,7 +74,7 @@ class Changes:
         return " ".join(sentences) or "No segment of one run can be matched with one of the other."
 
 
-def between(before: Report, after: Report) -> Changes:
+def between(before: Report, after: Report, unlike: str = "") -> Changes:
     """Return the drift from one report to a later one, over the features that both have.
 
     Segments are matched nearest centres first, each once, with features scaled to their range in both runs.
@@ -113,7 +115,7 @@ def between(before: Report, after: Report) -> Changes:
     matches += [
         Match(None, j, None, share, None) for j, share in enumerate(shares_after) if j not in partner.values()
     ]
-    return Changes(names, tuple(matches))
+    return Changes(names, tuple(matches), unlike)
 
 
 def _shares(report: Report) -> list[float]:

@@ -12,7 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_segmentation.report import MAX_NUMBER, CurvePoint, Progress, Report
+from airflow_segmentation.report import MAX_NUMBER, CurvePoint, Progress, Report, Summary
+from airflow_segmentation.www.alike import METHOD_NAMES, described, differences, groups
 
 if TYPE_CHECKING:
     from airflow_segmentation.www.runs import Listed
@@ -27,6 +28,9 @@ CURVE = "#3B82F6"
 CHOSEN = "#D55E00"
 DIVERGING = [[0, "#2166AC"], [0.25, "#92C5DE"], [0.5, "#F7F7F7"], [0.75, "#F4A582"], [1, "#B2182B"]]
 """Blue to red through white, after ColorBrewer's RdBu: told apart with every kind of colour vision."""
+RISING = [[0, "#F7F7F7"], [0.5, "#92C5DE"], [1, "#2166AC"]]
+"""White to blue, for values that have no middle."""
+DASHES = ("solid", "dot", "dash", "longdash", "dashdot")
 
 AXES = {
     "silhouette": "Silhouette",
@@ -35,15 +39,6 @@ AXES = {
     "seconds": "Seconds per fit",
 }
 """What the elbow chart can show on its second axis: attributes of a point of the curve, and their names."""
-
-METHOD_NAMES = {
-    "kneedle": "Kneedle",
-    "silhouette": "Silhouette",
-    "calinski_harabasz": "Calinski-Harabasz",
-    "davies_bouldin": "Davies-Bouldin",
-    "chord": "Chord",
-    "given": "Given",
-}
 
 LEGEND_ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
 MAX_LABEL = 28
@@ -55,6 +50,13 @@ MAX_NUMBERED_SEGMENTS = 12
 MAX_CURVES = 10
 NAME_GAP = 0.06
 """Share of SSE by which two marks of one k differ, for each to be named: nearer, they cover each other."""
+FULL_COLOUR = (1.0, 3.0)
+"""Standard deviations that have the deepest colour: the most there are, but within these bounds."""
+SMALLEST_SPAN = 0.1
+"""Share of its range that a centre must move, at least, to have the deepest colour."""
+OF_RANGE = "of range"
+NOT_SETTLED = ", not settled"
+"""What stands behind a method's k that is the last of the range."""
 
 
 def colour(segment: int) -> str:
@@ -84,7 +86,7 @@ def elbow(report: Report, k: int, *, axis: str = "", log: bool = False) -> Figur
     :param axis: a key of `AXES` to show on a second axis.
     :param log: whether SSE is on a logarithmic scale.
     """
-    looked_at = point_at(report, k)
+    looked_at, span = point_at(report, k), report.k_max - report.k_min
     traces: list[Figure] = [
         {
             "type": "scatter",
@@ -109,23 +111,25 @@ def elbow(report: Report, k: int, *, axis: str = "", log: bool = False) -> Figur
                 "x": [point.k for point in report.curve],
                 "y": [getattr(point, axis) for point in report.curve],
                 "yaxis": "y2",
-                "hovertemplate": f"k = %{{x}}<br>{AXES[axis]} %{{y:.4~g}}<extra></extra>",
+                "hovertemplate": f"k = %{{x}}<br>{AXES[axis]} %{{y:{_precision(axis)}}}<extra></extra>",
                 "line": {"color": HUES[2], "width": 2, "dash": "dot"},
                 "marker": {"size": 4},
             }
         )
     traces += _choices(report)
+    settled = "" if report.decided_by == "given" or not report.unsettled(report.k) else NOT_SETTLED
     traces.append(
         {
             "type": "scatter",
             "mode": "markers+text",
-            "name": f"Chosen: k = {report.k}",
+            "name": f"Chosen: k = {report.k}{settled}",
             "x": [report.k],
             "y": [report.chosen.sse],
             "text": [f"<b>k = {report.k}</b>"],
-            "textposition": "top right",
+            # At the right end there is no room beside the mark.
+            "textposition": "top left" if report.k > report.k_min + 0.9 * span else "top right",
             "textfont": {"size": 15, "color": CHOSEN},
-            "hovertemplate": f"Chosen: k = {report.k}<br>SSE %{{y:.5~g}}<extra></extra>",
+            "hovertemplate": f"Chosen: k = {report.k}{settled}<br>SSE %{{y:.5~g}}<extra></extra>",
             "marker": {"size": 14, "color": CHOSEN, "symbol": "circle"},
         }
     )
@@ -193,11 +197,16 @@ def _choices(report: Report) -> list[Figure]:
         {
             "type": "scatter",
             "mode": "markers",
-            "name": f"{_text(', '.join(methods))}: k = {k}",
+            "name": f"{_text(', '.join(methods))}: k = {k}{NOT_SETTLED if report.unsettled(k) else ''}",
             "x": [k],
             "y": [point_at(report, k).sse],
             "hovertemplate": "%{fullData.name}<br>SSE %{y:.5~g}<extra></extra>",
-            "marker": {"size": 11, "color": HUES[2], "symbol": SYMBOLS[(number + 1) % len(SYMBOLS)]},
+            "marker": {
+                "size": 11,
+                "color": HUES[2],
+                "symbol": SYMBOLS[(number + 1) % len(SYMBOLS)] + ("-open" if report.unsettled(k) else ""),
+                **({"line": {"width": 2.5}} if report.unsettled(k) else {}),
+            },
         }
         for number, (k, methods) in enumerate(sorted(by_k.items()))
     ]
@@ -233,40 +242,86 @@ def sizes(report: Report, k: int) -> Figure | None:
     }
 
 
-def standardized(point: CurvePoint) -> list[list[float]]:
+def standardized(report: Report, point: CurvePoint) -> list[list[float]] | None:
     """Return the centres of a point of the curve, standardized: for each feature one value for each segment.
 
-    A value is how many standard deviations a segment's centre lies from the mean of all rows; the deviation
-    is that of the centres, weighted by size. A feature in which no centre differs is 0 throughout.
+    A value is how many standard deviations of the rows a segment's centre lies from the mean of all rows. In
+    a feature that has none it is 0. None where the report does not hold them, or not the centres.
     """
-    centres, weights = point.centers or (), point.sizes or ()
-    total = sum(weights) or 1
+    if point.centers is None:
+        return None
     rows = []
-    for column in zip(*centres, strict=True):
-        mean = sum(weight * value for weight, value in zip(weights, column, strict=True)) / total
-        squares = sum(weight * (value - mean) ** 2 for weight, value in zip(weights, column, strict=True))
-        deviation = math.sqrt(squares / total)
-        rows.append([(value - mean) / deviation if deviation else 0.0 for value in column])
+    for feature, column in zip(report.features, zip(*point.centers, strict=True), strict=True):
+        mean, deviation = feature.mean, feature.deviation
+        if mean is None or deviation is None:
+            return None
+        values = [(value - mean) / deviation if deviation > 0 else 0.0 for value in column]
+        rows.append([value if math.isfinite(value) else 0.0 for value in values])
     return rows
 
 
-def centres(report: Report, k: int) -> Figure | None:
-    """Return a heat map of the centres at k, standardized by feature, with their values in original units.
+def between(report: Report, point: CurvePoint) -> list[float] | None:
+    """Return for each feature what share of its variance over the rows lies between segments, 0 to 1.
 
-    None where the report left the centres out.
+    That is the sum of squares between segments by the total one: how much of how the rows differ in the
+    feature their segments tell. None where the report does not hold what it takes.
+    """
+    z = standardized(report, point)
+    if z is None or point.sizes is None:
+        return None
+    weights = [size / sum(point.sizes) for size in point.sizes]
+    squares = ([weight * value * value for weight, value in zip(weights, row, strict=True)] for row in z)
+    return [min(sum(row), 1.0) for row in squares]
+
+
+def telling_first(report: Report, point: CurvePoint) -> list[int]:
+    """Return the positions of the features, those that tell most of a row's segment first, where known."""
+    shares = between(report, point) or [0.0] * len(report.features)
+    return sorted(range(len(shares)), key=lambda position: -shares[position])
+
+
+def centres(report: Report, k: int) -> Figure | None:
+    """Return a heat map of the centres at k, most telling features first, with values in original units.
+
+    Colours are standard deviations of the rows or, where the report does not hold them, places in the
+    feature's range. None where the report left the centres out.
     """
     point = point_at(report, k)
     if point.centers is None or point.sizes is None:
         return None
-    z = standardized(point)
-    original = [list(column) for column in zip(*point.centers, strict=True)]
+    order = telling_first(report, point)
+    features = [report.features[position] for position in order]
+    columns = [[centre[position] for centre in point.centers] for position in order]
+    shown: Figure = {
+        "labels": [feature.name for feature in features],
+        "columns": [str(segment) for segment in range(point.k)],
+        "text": [[short(value) for value in column] for column in columns],
+    }
+    z, shares = standardized(report, point), between(report, point)
+    if z is None or shares is None:
+        spans = [feature.maximum - feature.minimum or 1.0 for feature in features]
+        return _heat_map(
+            [
+                [min(max((value - feature.minimum) / span, 0.0), 1.0) for value in column]
+                for feature, span, column in zip(features, spans, columns, strict=True)
+            ],
+            **shown,
+            hover="%{customdata[0]}<br>Segment %{x}: %{text}<br>%{z:.0%} of the way from least to most",
+            unit=OF_RANGE,
+            limits=(0.0, 1.0),
+        )
+    least, most = FULL_COLOUR
+    limit = min(max(least, max(abs(value) for row in z for value in row)), most)
     return _heat_map(
-        z,
-        labels=[feature.name for feature in report.features],
-        columns=[str(segment) for segment in range(point.k)],
-        text=[[short(value) for value in row] for row in original],
-        hover="%{customdata}<br>Segment %{x}: %{text}<br>%{z:+.2f} standard deviations<extra></extra>",
+        [z[position] for position in order],
+        **shown,
+        notes=[f"{shares[position]:.1%} of its variance lies between segments" for position in order],
+        hover=(
+            "%{customdata[0]}<br>Segment %{x}: %{text}<br>%{z:+.2f} standard deviations from the mean<br>"
+            "%{customdata[1]}"
+        ),
         unit="std. dev.",
+        limits=(-limit, limit),
     )
 
 
@@ -364,43 +419,68 @@ def growing(progress: Progress) -> Figure:
 
 
 def trends(reports: Sequence[Listed]) -> Figure:
-    """Return the chosen k, the SSE there and the silhouette over the runs of a Dag, oldest first."""
+    """Return the chosen k, the SSE there and the silhouette over the runs of a Dag, oldest first.
+
+    Runs that are not alike have lines and marks of their own.
+    """
     panels = (
         ("k", "k", CHOSEN, [0.72, 1]),
         ("sse", "SSE at k", CURVE, [0.36, 0.64]),
         ("silhouette", "Silhouette", HUES[2], [0, 0.28]),
     )
-    layout = _layout(480, showlegend=False, hovermode="closest")
+    known = [(row.run, row.summary) for row in reports if row.summary]
+    alike = _by_likeness([summary for _, summary in known])
+    layout = _layout(480, showlegend=len(alike) > 1, hovermode="closest", legend=LEGEND_ABOVE)
     layout["xaxis"] = {"type": "date", "anchor": "y3"}
     traces: list[Figure] = []
     for number, (attribute, title, line, domain) in enumerate(panels, start=1):
         suffix = "" if number == 1 else str(number)
         layout[f"yaxis{suffix}"] = {"title": {"text": title}, "domain": domain, "nticks": 5}
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "x": [row.run.run_after.isoformat() for row in reports],
-                "y": [getattr(row.summary, attribute) for row in reports],
-                "customdata": [_text(row.run.run_id) for row in reports],
-                "yaxis": f"y{suffix}",
-                "hovertemplate": f"%{{customdata}}<br>{title} %{{y:.5~g}}<extra></extra>",
-                "line": {"color": line, "width": 2},
-                "marker": {"size": 7},
-            }
-        )
-    chosen = [row.summary.k for row in reports if row.summary]
+        for group, (words, members) in enumerate(alike):
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines+markers",
+                    "name": _text(words),
+                    "legendgroup": str(group),
+                    "showlegend": number == 1,
+                    "x": [known[member][0].run_after.isoformat() for member in members],
+                    "y": [getattr(known[member][1], attribute) for member in members],
+                    "customdata": [_text(known[member][0].run_id) for member in members],
+                    "yaxis": f"y{suffix}",
+                    "hovertemplate": (
+                        f"%{{customdata}}<br>{title} %{{y:{_precision(attribute)}}}"
+                        + ("<br>%{fullData.name}" if len(alike) > 1 else "")
+                        + "<extra></extra>"
+                    ),
+                    "line": {"color": line, "width": 2, "dash": DASHES[group % len(DASHES)]},
+                    "marker": {"size": 7 if group == 0 else 9, "symbol": SYMBOLS[group % len(SYMBOLS)]},
+                }
+            )
+    chosen = [summary.k for _, summary in known]
     if chosen and max(chosen) - min(chosen) <= 6:
         layout["yaxis"]["dtick"] = 1  # or half a k would have a line of its own
     return {"data": traces, "layout": layout}
 
 
+def _by_likeness(summaries: Sequence[Summary]) -> list[tuple[str, list[int]]]:
+    """Return the settings of each group of like runs, the last run's first, and where its runs stand."""
+    numbers = groups(summaries[::-1])[::-1]
+    found = []
+    for group in range(max(numbers, default=-1) + 1):
+        members = [place for place, number in enumerate(numbers) if number == group]
+        found.append((described(summaries[members[-1]], summaries[-1]), members))
+    return found
+
+
 def curves(reports: Sequence[Listed]) -> Figure:
     """Return the curves of up to `MAX_CURVES` runs on one chart, each with its chosen k.
 
-    What is drawn is the share of SSE that is left: SSE itself grows with the rows of a run.
+    What is drawn is the share of SSE that is left: SSE itself grows with the rows of a run. Runs that are not
+    like the first are dotted, and named with what differs.
     """
     traces: list[Figure] = []
+    first = next((row.summary for row in reports if row.summary), None)
     named: list[tuple[int, float]] = []
     for order, listed in enumerate(reports[:MAX_CURVES]):
         summary, run_id = listed.summary, listed.run.run_id
@@ -409,7 +489,10 @@ def curves(reports: Sequence[Listed]) -> Figure:
         left = 1 - summary.explained
         total = summary.sse / left if left > 0 else max((sse for _, sse in summary.curve), default=0)
         total = max(total, 1 / MAX_NUMBER)
-        shared: Figure = {"type": "scatter", "legendgroup": str(order), "name": _label(run_id, 44)}
+        differs = differences(summary, first) if first else ""
+        dashes = ("dot", "dashdot") if differs else ("solid", "dash")
+        name = _label(run_id, 44) + (f": {_text(differs)}" if differs else "")
+        shared: Figure = {"type": "scatter", "legendgroup": str(order), "name": name}
         hidden = any(k == summary.k and abs(left - share) < NAME_GAP for k, share in named)
         named.append((summary.k, left))
         traces.append(
@@ -422,7 +505,7 @@ def curves(reports: Sequence[Listed]) -> Figure:
                 "line": {
                     "color": colour(order),
                     "width": 2,
-                    "dash": "solid" if order < len(HUES) else "dash",
+                    "dash": dashes[order >= len(HUES)],
                 },
             }
         )
@@ -450,13 +533,15 @@ def drift(shifts: Sequence[Sequence[float]], features: Sequence[str], columns: S
 
     :param shifts: for each feature one value for each pair of segments.
     """
+    limit = max(SMALLEST_SPAN, *(abs(value) for row in shifts for value in row))
     return _heat_map(
         shifts,
         labels=features,
         columns=columns,
         text=[[f"{value:+.1%}" for value in row] for row in shifts],
-        hover="%{customdata}<br>Segment %{x}: %{text} of its range<extra></extra>",
-        unit="of range",
+        hover="%{customdata[0]}<br>Segment %{x}: %{text} of its range",
+        unit=OF_RANGE,
+        limits=(-limit, limit),
     )
 
 
@@ -482,6 +567,16 @@ def short(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def exact(name: str, value: float) -> str:
+    """Return a figure by its name: of a silhouette, which may be a sample's, two digits."""
+    return f"{value:.2f}" if name == "silhouette" else short(value)
+
+
+def _precision(name: str) -> str:
+    """Return what :func:`exact` does, as Plotly's formats say it."""
+    return ".2f" if name == "silhouette" else ".5~g"
+
+
 def isolated(name: str) -> str:
     """Return a name between Unicode isolates: a right-to-left mark in it cannot turn the text around it."""
     return f"\u2068{name}\u2069"
@@ -495,8 +590,20 @@ def _heat_map(
     text: Sequence[Sequence[str]],
     hover: str,
     unit: str,
+    limits: tuple[float, float],
+    notes: Sequence[str] = (),
 ) -> Figure:
-    limit = max((abs(value) for row in z for value in row), default=0) or 1.0
+    """Return a heat map.
+
+    :param notes: what the hover says of each row, as `customdata[1]`.
+    :param limits: the values that the first and the last colour stand for, and all beyond.
+    """
+    low, high = limits
+    bar: Figure = {"title": {"text": unit, "side": "right"}, "thickness": 10, "outlinewidth": 0}
+    if unit == OF_RANGE:
+        bar["tickformat"] = ".0%"
+    elif max(abs(value) for row in z for value in row) > high:
+        bar |= {"tickvals": [low, 0, high], "ticktext": [f"≤ \u2212{high:g}", "0", f"≥ {high:g}"]}
     layout = _layout(max(300, 96 + 30 * len(labels)), hovermode="closest")
     layout["xaxis"] = {"title": {"text": "Segment"}, "type": "category", "showgrid": False}
     layout["yaxis"] = {
@@ -515,15 +622,18 @@ def _heat_map(
                 "y": list(range(len(labels))),
                 "z": [list(row) for row in z],
                 "text": [list(row) for row in text],
-                "customdata": [[_text(label[:MAX_HOVER])] * len(columns) for label in labels],
+                "customdata": [
+                    [[_text(label[:MAX_HOVER]), note]] * len(columns)
+                    for label, note in zip(labels, notes or [""] * len(labels), strict=True)
+                ],
                 "texttemplate": "%{text}" if len(columns) <= MAX_NUMBERED_SEGMENTS else "",
-                "hovertemplate": hover,
-                "zmin": -limit,
-                "zmax": limit,
-                "colorscale": DIVERGING,
+                "hovertemplate": f"{hover}<extra></extra>",
+                "zmin": low,
+                "zmax": high,
+                "colorscale": DIVERGING if low < 0 else RISING,
                 "xgap": 2,
                 "ygap": 2,
-                "colorbar": {"title": {"text": unit}, "thickness": 10, "outlinewidth": 0},
+                "colorbar": bar,
             }
         ],
         "layout": layout,

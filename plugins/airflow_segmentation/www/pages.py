@@ -24,6 +24,7 @@ from markupsafe import Markup
 from airflow_segmentation.links import page_path, ui_path
 from airflow_segmentation.report import Progress, Report
 from airflow_segmentation.www import drift, figures, words
+from airflow_segmentation.www.alike import METHOD_NAMES, Setting, differences, settings
 from airflow_segmentation.www.runs import SORTS, KeptElsewhere, Listed, ListPage, Query, Run, Task
 from airflow_segmentation.www.static_files import PLOTLY, path_of, static_url
 
@@ -56,7 +57,7 @@ templates.globals |= {
     "page_path": page_path,
     "ui_path": ui_path,
     "plotly": PLOTLY,
-    "method_names": figures.METHOD_NAMES,
+    "method_names": METHOD_NAMES,
     "axes": figures.AXES,
     "colour": figures.colour,
     "sparkline": figures.sparkline,
@@ -101,9 +102,9 @@ def run_page(
     """
     point = figures.point_at(report, _int(arguments.get("k"), report.k))
     axis = arguments.get("axis", "")
-    x = _feature(arguments.get("x"), report, 0)
-    y = _feature(arguments.get("y"), report, min(1, len(report.features) - 1))
-    z = figures.standardized(point)
+    most = figures.telling_first(report, report.chosen)
+    x = _feature(arguments.get("x"), report, most[0])
+    y = _feature(arguments.get("y"), report, most[min(1, len(most) - 1)])
     given = {
         "dag_id": run.dag_id,
         "run_id": run.run_id,
@@ -134,7 +135,6 @@ def run_page(
             "sample": figures.sample(report, point.k, x, y),
         },
         "words": words,
-        "z": z,
         "scores": scores(report, point.k),
         "segments": segments_table(report, point.k, arguments.get("order", "")),
         "trigger": {**conf, "k": point.k},
@@ -151,38 +151,46 @@ def scores(report: Report, k: int) -> list[tuple[str, str, str]]:
             continue
         change = ""
         if value is not None and reference and point.k != chosen.k:
-            change = (
-                f"{100 * (value - reference):+.1f} points"
-                if name == "explained"
-                else f"{(value - reference) / abs(reference):+.1%}"
-            )
-        show = words.percent if name == "explained" else figures.short
-        rows.append((label, words.ABSENT if value is None else show(value), change))
+            change = {
+                "explained": f"{100 * (value - reference):+.1f} points",
+                "silhouette": f"{round(value, 2) - round(reference, 2):+.2f}",
+            }.get(name, f"{(value - reference) / abs(reference):+.1%}")
+        shown = words.ABSENT
+        if value is not None:
+            shown = words.percent(value) if name == "explained" else figures.exact(name, value)
+        rows.append((label, shown, change))
     return rows
 
 
 def segments_table(report: Report, k: int, order: str) -> dict[str, Any]:
     """Return the segments at k as the headers and rows of a table, sorted by `order`.
 
-    :param order: number of a column, with a minus in front for descending; by segment where it is neither.
+    :param order: 0 for the segment, 1 for rows, 2 for the share, or 3 and the position of a feature in the
+        report; with a minus in front for descending. By segment where it is none of them.
     """
     point = figures.point_at(report, k)
-    counts = point.sizes or ()
+    counts, centers = point.sizes or (), point.centers or ()
     total = sum(counts) or 1
-    features = [feature.name for feature in report.features][:FEATURES_SHOWN] if point.centers else []
-    rows = [
-        (segment, count, count / total, *(point.centers[segment][: len(features)] if point.centers else ()))
-        for segment, count in enumerate(counts)
-    ]
-    column = _int(order.removeprefix("-"), 0)
-    if 0 <= column < 3 + len(features):
-        rows.sort(key=lambda row: row[column], reverse=order.startswith("-"))
+    shown = figures.telling_first(report, point)[:FEATURES_SHOWN] if centers else []
+    column, descending = _int(order.removeprefix("-"), 0), order.startswith("-")
+    segments = list(range(len(counts)))
+    if column in (1, 2):
+        segments.sort(key=lambda segment: counts[segment], reverse=descending)
+    elif centers and 3 <= column < 3 + len(report.features):
+        segments.sort(key=lambda segment: centers[segment][column - 3], reverse=descending)
+    elif descending:
+        segments.reverse()
     return {
-        "headers": ("Segment", "Rows", "Share", *features),
-        "rows": rows,
-        "column": column,
-        "descending": order.startswith("-"),
-        "left_out": len(report.features) - len(features),
+        "headers": [
+            *zip(("0", "1", "2"), ("Segment", "Rows", "Share"), strict=True),
+            *((str(3 + position), report.features[position].name) for position in shown),
+        ],
+        "rows": [
+            (segment, counts[segment], counts[segment] / total, *(centers[segment][i] for i in shown))
+            for segment in segments
+        ],
+        "order": f"{'-' if descending else ''}{column}",
+        "left_out": len(report.features) - len(shown) if figures.centres(report, k) else 0,
     }
 
 
@@ -228,6 +236,23 @@ def runs_page(
         "filtered": bool(shown.keys() - {"sort"}),
         "arguments": shown,
         "link": view_link("", shown),
+        "settings": (found := list_settings(listed.rows)),
+        "unlike": any(setting.differs for run in found.values() for setting in run),
+    }
+
+
+def list_settings(rows: Sequence[Listed]) -> dict[Any, tuple[Setting, ...]]:
+    """Return the settings of each listed run, beside those of the latest that is listed of the same task."""
+    latest: dict[Any, Any] = {}
+    for row in sorted(rows, key=lambda row: row.run.run_after, reverse=True):
+        if row.summary:
+            latest.setdefault((row.run.dag_id, row.task.key), row.summary)
+    return {
+        (row.run.dag_id, row.run.run_id, row.task.key): settings(
+            row.summary, latest[row.run.dag_id, row.task.key]
+        )
+        for row in rows
+        if row.summary
     }
 
 
@@ -291,7 +316,11 @@ def dag_page(
     :param compared: the two reports to compare, by run id.
     """
     before, after = compared.get(comparison.before), compared.get(comparison.after)
-    changes = drift.between(before, after) if before and after else None
+    summaries = {row.run.run_id: row.summary for row in reports if row.summary}
+    changes = None
+    if before and after:
+        unlike = differences(summaries[comparison.after], summaries[comparison.before])
+        changes = drift.between(before, after, unlike)
     drawn = [row for row in reversed(reports) if row.run.run_id in comparison.curves]
     given = {"dag_id": dag_id, "task_id": task.task_id, "map_index": str(task.map_index)}
     return {

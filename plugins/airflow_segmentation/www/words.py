@@ -6,14 +6,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_segmentation.report import Progress, Report
-from airflow_segmentation.www.figures import AXES, METHOD_NAMES, assign, isolated, point_at, short
+from airflow_segmentation.report import Progress, Report, Summary
+from airflow_segmentation.www.alike import METHOD_NAMES, described, differences, groups
+from airflow_segmentation.www.figures import (
+    AXES,
+    assign,
+    between,
+    exact,
+    isolated,
+    point_at,
+    short,
+    standardized,
+    telling_first,
+)
 
 if TYPE_CHECKING:
     from airflow_segmentation.www.drift import Changes
     from airflow_segmentation.www.runs import KeptElsewhere, Listed
 
 
+FAINT = 0.05
+"""Standard deviations that are none when rounded."""
 ABSENT = "n/a"
 """What stands where there is no value."""
 
@@ -31,9 +44,9 @@ def percent(share: float) -> str:
     return f"{share:.1%}"
 
 
-def optional(value: float | None) -> str:
-    """Return a number that may be absent."""
-    return ABSENT if value is None else short(value)
+def optional(value: float | None, name: str = "") -> str:
+    """Return a figure, of a score by its name, that may be absent."""
+    return ABSENT if value is None else exact(name, value)
 
 
 def elbow(report: Report) -> str:
@@ -55,7 +68,7 @@ def elbow_table(report: Report) -> Table:
                 str(point.k),
                 short(point.sse),
                 percent(point.explained),
-                *(optional(getattr(point, axis)) for axis in AXES),
+                *(optional(getattr(point, axis), axis) for axis in AXES),
                 optional(point.iterations),
                 str(times.get(point.k, 0)) if report.stability else ABSENT,
             )
@@ -68,20 +81,38 @@ def _decision(report: Report) -> str:
     if report.decided_by == "given":
         return f"k = {report.k} was given"
     method = METHOD_NAMES.get(report.decided_by, report.decided_by)
+    chose = f"{method} chose k = {report.k}"
+    if report.unsettled(report.k):
+        chose += ", the last of the range and so not settled"
     if report.fell_back:
         asked = METHOD_NAMES.get(report.method, report.method)
-        return f"{asked} found no elbow; {method} chose k = {report.k}"
-    return f"{method} chose k = {report.k}"
+        return f"{asked} found no elbow; {chose}"
+    return chose
 
 
 def methods(report: Report) -> str:
-    """Return whether the methods agree."""
+    """Return whether the methods agree, and which are not settled."""
     found = {choice.k for choice in report.choices if choice.k is not None}
     if not found:
         return "No method found a k."
     if report.agree:
-        return f"Every method that found a k chose {found.pop()}."
-    return f"The methods disagree: from k = {min(found)} to k = {max(found)}."
+        verdict = f"Every method that found a k chose {min(found)}."
+    else:
+        verdict = f"The methods disagree: from k = {min(found)} to k = {max(found)}."
+    ends = [choice.method for choice in report.choices if report.unsettled(choice.k)]
+    if not ends:
+        return verdict
+    names = ", ".join(METHOD_NAMES.get(method, method) for method in ends)
+    return f"{verdict} Not settled: {names}. The last k of the range is best; a larger one may be better."
+
+
+def silhouette_rows(report: Report) -> str:
+    """Return over which rows the silhouette was taken."""
+    if report.silhouette_rows is None:
+        return "over all rows or a sample, which this report does not tell"
+    if report.silhouette_rows >= report.rows:
+        return "over all rows"
+    return f"over a sample of {report.silhouette_rows:,} rows, by segment and weighted"
 
 
 def stability(report: Report) -> str | None:
@@ -104,6 +135,8 @@ def half_range(report: Report) -> str | None:
         outcome = "no k would be found"
     else:
         outcome = "k would be the same" if k == report.k else f"k would be {k}"
+        if k == report.half_k_max:
+            outcome += ", the last of that range"
     return f"With k_max = {report.half_k_max} instead of {report.k_max}, {outcome}."
 
 
@@ -132,15 +165,24 @@ def sizes_table(report: Report, k: int) -> Table | None:
 
 
 def centres_table(report: Report, k: int) -> Table | None:
-    """Return the centre of each segment at k in original units, a row for each feature."""
-    centers = point_at(report, k).centers
-    if centers is None:
+    """Return the centres at k in original units, a row for each feature, the most telling first."""
+    point = point_at(report, k)
+    if point.centers is None:
         return None
+    shares = between(report, point)
     return Table(
-        ("Feature", *(f"Segment {segment}" for segment in range(len(centers)))),
+        (
+            "Feature",
+            *(() if shares is None else ("Between segments",)),
+            *(f"Segment {segment}" for segment in range(len(point.centers))),
+        ),
         tuple(
-            (feature.name, *(short(centre[column]) for centre in centers))
-            for column, feature in enumerate(report.features)
+            (
+                report.features[position].name,
+                *(() if shares is None else (percent(shares[position]),)),
+                *(short(centre[position]) for centre in point.centers),
+            )
+            for position in telling_first(report, point)
         ),
     )
 
@@ -159,21 +201,44 @@ def sample_table(report: Report, k: int, x: int, y: int) -> Table | None:
     )
 
 
-def centres(report: Report, k: int, z: Sequence[Sequence[float]]) -> str:
+def centres_title(report: Report) -> str:
+    """Return what the heat map of centres is called."""
+    return "Centres, standardized" if _is_standardized(report) else "Centres, in their features' ranges"
+
+
+def _is_standardized(report: Report) -> bool:
+    return standardized(report, report.chosen) is not None
+
+
+def centres(report: Report, k: int) -> str:
     """Return what the heat map of centres shows: where the segments differ most from the rest."""
+    point = point_at(report, k)
+    z, shares = standardized(report, point), between(report, point)
+    if z is None or shares is None:
+        return (
+            "This report does not hold the standard deviation of the rows, so it cannot say how unlike the "
+            "rest a segment is, nor which feature tells most. Colours are places between the least and the "
+            "largest value of a feature."
+        )
     cells = [
         (value, feature.name, segment)
         for feature, row in zip(report.features, z, strict=True)
         for segment, value in enumerate(row)
     ]
     extremes = sorted(cells, key=lambda cell: -abs(cell[0]))[:2]
-    if k < 2 or not extremes or not extremes[0][0]:
+    if k < 2 or abs(extremes[0][0]) < FAINT:
         return "No segment differs from the others."
     phrases = (
         f"segment {segment}, {value:+.1f} standard deviations in {isolated(name[:60])}"
         for value, name, segment in extremes
+        if abs(value) >= FAINT
     )
-    return f"Most unlike the rest: {'; '.join(phrases)}."
+    best = telling_first(report, point)[0]
+    name = isolated(report.features[best].name[:60])
+    return (
+        f"Most unlike the rest: {'; '.join(phrases)}. Most telling: {name}, {percent(shares[best])} of whose "
+        "variance lies between segments."
+    )
 
 
 def progress(progress: Progress) -> str:
@@ -205,30 +270,78 @@ def curves_table(reports: Sequence[Listed]) -> Table:
     )
 
 
+def curves(reports: Sequence[Listed]) -> str:
+    """Return what the chart of several runs' curves shows, and which of them are not like the first."""
+    what = "The share of SSE that is left at each k, and the k that each run chose."
+    known = [(row.run.run_id, row.summary) for row in reports if row.summary]
+    unlike = [
+        f"{isolated(run_id[:60])} ({differs})"
+        for run_id, summary in known[1:]
+        if (differs := differences(summary, known[0][1]))
+    ]
+    if not unlike:
+        return what
+    first = described(known[0][1], known[0][1])
+    return f"{what} Dotted are runs not like {isolated(known[0][0][:60])} ({first}): {'; '.join(unlike)}."
+
+
 def trends(reports: Sequence[Listed]) -> str:
-    """Return how the chosen k went over the runs of a Dag."""
-    chosen = [row.summary.k for row in reports if row.summary]
+    """Return how the chosen k went over the runs of a Dag, and whether these are alike."""
+    summaries = [row.summary for row in reports if row.summary]
+    chosen = [summary.k for summary in summaries]
     if len(set(chosen)) == 1:
-        return f"Every run chose k = {chosen[0]}."
-    return f"The chosen k lies between {min(chosen)} and {max(chosen)}; the latest run chose {chosen[-1]}."
+        course = f"Every run chose k = {chosen[0]}."
+    else:
+        course = (
+            f"The chosen k lies between {min(chosen)} and {max(chosen)}; the latest run chose {chosen[-1]}."
+        )
+    return f"{course} {not_alike(summaries[::-1])}".strip()
+
+
+def not_alike(summaries: Sequence[Summary]) -> str:
+    """Return that runs are not alike, where they are not.
+
+    :param summaries: the run first that the others are held against.
+    """
+    numbers = groups(summaries)
+    if len(set(numbers)) < 2:
+        return ""
+    count = numbers.count(0)
+    return (
+        f"Not all are alike: {count} of {len(numbers)} have {described(summaries[0], summaries[0])}, as the "
+        "latest has. Compare figures of runs with the same range of k, features and method only."
+    )
 
 
 def trends_table(reports: Sequence[Listed]) -> Table:
     """Return the reports of a Dag, latest first."""
+    known = [(row.run.run_id, row.summary) for row in reversed(reports) if row.summary]
     return Table(
-        ("Run", "k", "SSE at k", "Explained", "Silhouette", "Rows"),
+        ("Run", "k", "SSE at k", "Explained", "Silhouette", "Rows", "Settings"),
         tuple(
             (
-                row.run.run_id,
-                str(row.summary.k),
-                short(row.summary.sse),
-                percent(row.summary.explained),
-                optional(row.summary.silhouette),
-                f"{row.summary.rows:,}",
+                run_id,
+                str(summary.k),
+                short(summary.sse),
+                percent(summary.explained),
+                optional(summary.silhouette, "silhouette"),
+                f"{summary.rows:,}",
+                described(summary, known[0][1]),
             )
-            for row in reversed(reports)
-            if row.summary
+            for run_id, summary in known
         ),
+    )
+
+
+def drift(changes: Changes | None) -> str:
+    """Return what changed most between two runs, and whether these are alike."""
+    if changes is None:
+        return "Two runs with a report are needed."
+    if not changes.unlike:
+        return changes.summary
+    return (
+        f"The two runs are not alike: the second one has {changes.unlike}. What changed may come of that, "
+        f"rather than of the customers. {changes.summary}"
     )
 
 
