@@ -53,7 +53,7 @@ ROOMS = {
         ("sweep_*.py",), ("test_sweep_join.py", "test_sweep_state.py", "operators/test_mapped_sweep.py")
     ),
     "storage": Room(
-        ("storage.py", "local_files.py", "scratch.py", "outputs.py"),
+        ("addresses.py", "storage.py", "local_files.py", "scratch.py", "outputs.py"),
         ("test_storage.py", "test_scratch.py", "test_outputs.py", "security/test_links.py"),
     ),
     "model": Room(

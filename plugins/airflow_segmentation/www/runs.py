@@ -20,6 +20,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.utils.state import DagRunState, State
 from sqlalchemy import Text, and_, case, cast, func, or_, select
 
+from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.report import (
     MAX_REPORT_BYTES,
     PROGRESS_KEY,
@@ -30,7 +31,6 @@ from airflow_segmentation.report import (
     ReportError,
     Summary,
 )
-from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.xcoms import are_records_past, configured_backend, name_of
 
 if TYPE_CHECKING:
