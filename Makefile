@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-stack test-faults test-compose lint audit licences bench constraints clean
+.PHONY: help demo test test-matrix test-stack test-faults test-compose test-mutants lint audit licences bench constraints clean
 
 # The Python that makes .venv: the first that runs, since a version manager's shim can be there and fail.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3; do \
@@ -39,6 +39,10 @@ test-compose:  ## Run docker-compose.yaml itself; needs Docker, Compose 2 and th
 	$(ENVIRONMENT) test s3 stack
 	@.venv/bin/python -m pytest tests/compose
 
+test-mutants:  ## Count the faults, put in one by one, that tests notice (hours; ONLY="model", SAMPLE=200)
+	$(ENVIRONMENT) test mutants
+	@.venv/bin/python scripts/mutants.py $(if $(SAMPLE),--sample $(SAMPLE)) $(ONLY)
+
 lint:  ## Check style and types
 	$(ENVIRONMENT) test
 	@.venv/bin/ruff check .
@@ -62,12 +66,12 @@ INTEL_MAC = 'cryptography<46; sys_platform == "darwin" and platform_machine == "
 	'cryptography>=46; sys_platform != "darwin" or platform_machine != "x86_64"'
 
 # Not gcs and azure: some hundred packages, and older versions of ours, for what no test here runs on.
-PINNED = --extra test --extra s3 --extra stack --extra bench
+PINNED = --extra test --extra s3 --extra stack --extra mutants --extra bench
 
 constraints:  ## Pin the newest versions that setup.cfg allows, for every Python and platform
 	$(ENVIRONMENT) test
 	@printf '%s\n' $(INTEL_MAC) | PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip compile pyproject.toml \
-		$(PINNED) --upgrade --quiet --constraint /dev/stdin --universal --python-version 3.10 --no-emit-index-url --no-emit-find-links --no-annotate \
+		$(PINNED) --upgrade --quiet --constraint /dev/stdin --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 		--custom-compile-command "make constraints" --output-file constraints.txt
 	@rm -rf *.egg-info
 

@@ -230,7 +230,7 @@ def made_customers(folder: Path) -> dict[str, Any]:
 
 def csv_ours(folder: Path, name: str) -> dict[str, Any]:
     os.environ["AIRFLOW_HOME"] = str(folder / "airflow")
-    from airflow_segmentation.csv import Csv, csv_to_table, open_data
+    from airflow_segmentation.csv_files import Csv, csv_to_table, open_data
     from airflow_segmentation.scaling import scale_table
 
     csv_to_table(Csv(str(ROOT / "data" / "test.csv")), str(folder / "loaded.parquet"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
     from sqlalchemy.orm import Session
 
@@ -75,6 +76,27 @@ def write_dag_models(bundle: str, dag: LazyDeserializedDAG, session: Session) ->
     except ImportError:  # Airflow 3.1
         from airflow.serialization.serialized_objects import SerializedDAG as serialized
     serialized.bulk_write_to_db(bundle, None, [dag], session=session)
+
+
+def config_list_with_values() -> list[str]:
+    """Return the command that lists settings with their values, which Airflow 3.1 always shows."""
+    cli = import_module("airflow.cli.cli_config")
+    return ["config", "list", *(["--show-values"] if hasattr(cli, "ARG_CONFIG_SHOW_VALUES") else [])]
+
+
+def write_xcom(session: Session, run: DagRun, task: tuple[str, int], key: str, value: Any) -> None:
+    """Write an XCom as the task execution API does: a JSON value as it is."""
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import delete, insert
+
+    ids: dict[str, Any] = {"dag_id": run.dag_id, "run_id": run.run_id}
+    row: dict[str, Any] = {"task_id": task[0], "map_index": task[1], "key": key}
+    if hasattr(XComModel, "set_for_attempt"):
+        XComModel.set(**ids, **row, value=value, serialize=False, session=session)
+        return
+    # Before Airflow 3.4, what is set so would be serialized, and kept as text.
+    session.execute(delete(XComModel).filter_by(dag_run_id=run.id, **row))
+    session.execute(insert(XComModel).values(dag_run_id=run.id, **row, **ids, value=value))
 
 
 def tell_callbacks_what_was_raised(patch: pytest.MonkeyPatch) -> None:

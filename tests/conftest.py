@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,8 +20,15 @@ os.environ |= {
     "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__PARALLELISM": "2",
+    # Tests leave their files in all kinds of places; those about paths set what they allow.
+    "AIRFLOW__SEGMENTATION__ALLOWED_PATHS": "*",
     "AIRFLOW__SEGMENTATION__STORAGE_PATH": f"{_home.name}/segmentation",
 }
+
+# For scripts/mutants.py: the same cases each time, and none made smaller once it has failed.
+settings.register_profile(
+    "mutants", derandomize=True, database=None, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)
 
 
 @pytest.fixture(scope="session")

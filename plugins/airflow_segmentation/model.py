@@ -1,24 +1,30 @@
 """The saved model: one scikit-learn Pipeline that takes customers in original units.
 
 It is saved in the format of skops where its name ends in `.skops`, else as a pickle. A pickle can run any
-code when it is loaded. So nothing is run here: of a pickle's objects only the attributes are read, into
-:class:`Model`, and a file that asks for anything but them and numpy's arrays is refused. That spares the task
-that assigns segments the import of scikit-learn, too. A `.skops` file is built by skops, of the types that it
-trusts and no others.
+code when it is loaded. So neither is loaded here: the arrays in it are read, into :class:`Model`, and a file
+that asks for anything but a Pipeline of ours is refused. That spares the task that assigns segments the
+import of scikit-learn, too.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from airflow_segmentation.errors import InputError
+from airflow_segmentation.errors import InputError, has_control
+from airflow_segmentation.model_file import (
+    MOST_BYTES,
+    NotAModel,
+    attributes_of,
+    names_in,
+    numbers_in,
+    read_pickle,
+    read_skops,
+)
 from airflow_segmentation.storage import open_for_reading, without_secrets, written_whole
 
 if TYPE_CHECKING:
@@ -26,27 +32,6 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
     from airflow_segmentation.scaling import Scaling
-
-_STEPS = {
-    ("sklearn.pipeline", "Pipeline"),
-    ("sklearn.impute._base", "SimpleImputer"),
-    ("sklearn.preprocessing._data", "MinMaxScaler"),
-    ("sklearn.cluster._kmeans", "KMeans"),
-}
-# numpy moved its internals in 2.0: a pickle written before names the older modules.
-_ARRAYS = {
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    *(
-        (f"numpy.{core}.{module}", name)
-        for core in ("core", "_core")
-        for module, name in (
-            ("multiarray", "_reconstruct"),
-            ("multiarray", "scalar"),
-            ("numeric", "_frombuffer"),
-        )
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -83,19 +68,6 @@ class Model:
         return segments
 
 
-class _Attributes(SimpleNamespace):
-    """An object of the file, as its attributes alone."""
-
-
-class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in _STEPS:
-            return _Attributes
-        if (module, name) in _ARRAYS:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
 def build_model(
     scaling: Scaling,
     centers: np.ndarray,
@@ -111,12 +83,17 @@ def build_model(
     :param sse: the within-cluster sum of squared errors, scikit-learn's inertia.
     :param iterations: iterations of Lloyd's algorithm that led there.
     :param made_by: what the Pipeline's attribute `made_by_` tells: `dag_id`, `run_id` and `task_id`.
+
+    :raises InputError: if a feature's name has a line break or such: it would be a line of the file.
     """
     import numpy as np
     from sklearn.cluster import KMeans
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import MinMaxScaler
 
+    for name in scaling.features:
+        if has_control(name):
+            raise InputError(f"Column {name[:40]!r} has a control character in its name; rename it")
     names = np.array(scaling.features, dtype=object)
     steps: list[tuple[str, Any]] = []
     if scaling.medians is not None:
@@ -152,8 +129,17 @@ def save_model(model: Pipeline, uri: str, conn_id: str | None = None, writer: st
     :param writer: the task instance that saves it, see :func:`~airflow_segmentation.outputs.writer_of`.
 
     :returns: the file's SHA-256 digest, in hexadecimal.
+
+    :raises InputError: if it is larger than :func:`load_model` takes, or may not be written there.
     """
-    content = _skops(uri).dumps(model) if _is_skops(uri) else pickle.dumps(model, protocol=4)
+    content = _skops(uri).dumps(model) if uri.endswith(".skops") else pickle.dumps(model, protocol=4)
+    try:
+        _read(content, uri)
+    except NotAModel as error:
+        raise InputError(
+            f"The model cannot be saved at {without_secrets(uri)}: {error}, and would not be loaded again. "
+            "Choose fewer features or segments, or shorter names"
+        ) from None
     with written_whole(uri, conn_id, writer) as file:
         file.write(content)
     return hashlib.sha256(content).hexdigest()
@@ -169,7 +155,7 @@ def load_model(uri: str, conn_id: str | None = None, digest: str | None = None) 
     """
     shown = without_secrets(uri)
     with open_for_reading(uri, conn_id) as file:
-        content = file.read()
+        content = file.read(MOST_BYTES + 1)
     found = hashlib.sha256(content).hexdigest()
     if digest not in (None, found):
         raise InputError(
@@ -178,53 +164,81 @@ def load_model(uri: str, conn_id: str | None = None, digest: str | None = None) 
             "of its own, with {{ run_id }} in it"
         )
     try:
-        return _model(
-            _loaded_by_skops(content, uri) if _is_skops(uri) else _Reader(io.BytesIO(content)).load()
-        )
-    except InputError:
-        raise
-    except Exception as error:
-        why = " ".join(str(error).split())
+        return _read(content, uri)
+    except NotAModel as error:
         raise InputError(
-            f"{shown} is not a model that ElbowOperator saved ({why}); it was not used. Run the task that "
+            f"{shown} is not a model that ElbowOperator saved ({error}); it was not used. Run the task that "
             "chooses k again"
         ) from None
 
 
-def _model(pipeline: Any) -> Model:
-    """Return what a Pipeline, or the attributes of one, holds."""
-    steps = dict(pipeline.steps)
-    scaler, kmeans, imputer = steps["scale"], steps["cluster"], steps.get("impute")
-    features = tuple(map(str, (imputer or scaler).feature_names_in_))
+def _read(content: bytes, uri: str) -> Model:
+    """Return the model in a file of this name.
+
+    :raises NotAModel: if it holds anything else.
+    """
+    if len(content) > MOST_BYTES:
+        raise NotAModel(f"it has more than {MOST_BYTES >> 20} MB")
+    try:
+        return _model(read_skops(content) if uri.endswith(".skops") else read_pickle(content))
+    except NotAModel:
+        raise
+    except Exception:  # whatever is met first of what is damaged, in words that may show what the file holds
+        raise NotAModel("it is damaged, or another kind of file") from None
+
+
+def _model(file: Any) -> Model:
+    """Return the model that a file holds.
+
+    :raises NotAModel: if it holds another.
+    """
+    pipeline = attributes_of(file, "sklearn.pipeline.Pipeline")
+    steps = dict(_step(item) for item in pipeline["steps"])
+    scaler = attributes_of(steps["scale"], "sklearn.preprocessing._data.MinMaxScaler")
+    kmeans = attributes_of(steps["cluster"], "sklearn.cluster._kmeans.KMeans")
+    imputer = (
+        attributes_of(steps["impute"], "sklearn.impute._base.SimpleImputer") if "impute" in steps else None
+    )
+    features = names_in((imputer or scaler)["feature_names_in_"])
+    if any(map(has_control, features)):
+        raise NotAModel("it has a feature with a control character in its name")
     one = (len(features),)
+    centers = numbers_in(kmeans["cluster_centers_"])
     return Model(
         features=features,
-        minimum=_floats(scaler.data_min_, one),
-        maximum=_floats(scaler.data_max_, one),
-        scale=_floats(scaler.scale_, one),
-        offset=_floats(scaler.min_, one),
-        medians=None if imputer is None else _floats(imputer.statistics_, one),
-        centers=_floats(kmeans.cluster_centers_, (len(kmeans.cluster_centers_), *one)),
-        made_by={str(name): str(value) for name, value in getattr(pipeline, "made_by_", {}).items()},
+        minimum=_finite(numbers_in(scaler["data_min_"]), one),
+        maximum=_finite(numbers_in(scaler["data_max_"]), one),
+        scale=_finite(numbers_in(scaler["scale_"]), one),
+        offset=_finite(numbers_in(scaler["min_"]), one),
+        medians=None if imputer is None else _finite(numbers_in(imputer["statistics_"]), one),
+        centers=_finite(centers, (len(centers), *one)),
+        made_by=_text(pipeline.get("made_by_", {})),
     )
 
 
-def _floats(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _step(item: Any) -> tuple[str, Any]:
+    match item:
+        case (str(name), step):
+            return name, step
+    raise NotAModel("it has no pipeline of named steps")
+
+
+def _finite(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     import numpy as np
 
-    array = np.asarray(values, np.float64)
-    if array.shape != shape or not np.isfinite(array).all():
-        raise ValueError(f"an array of shape {array.shape} should have shape {shape} and be finite")
-    return array
+    if array.shape != shape or len(array) == 0:
+        raise NotAModel(f"it has an array of shape {array.shape} where shape {shape} should be")
+    if not np.isfinite(array).all():
+        raise NotAModel("it has a number that is missing or infinite")
+    return array.astype(np.float64)
 
 
-def _is_skops(uri: str) -> bool:
-    return uri.endswith(".skops")
-
-
-def _loaded_by_skops(content: bytes, uri: str) -> Any:
-    # skops trusts scikit-learn's estimators and numpy's arrays. A dtype stands in every SimpleImputer.
-    return _skops(uri).loads(content, trusted=["numpy.dtype"])
+def _text(facts: Any) -> dict[str, str]:
+    """Return the facts that :func:`build_model` was given, as they may be shown."""
+    kept = {name: facts[name] for name in ("dag_id", "run_id", "task_id") if name in facts}
+    if not all(isinstance(value, str) for value in kept.values()):
+        raise NotAModel("it tells of what made it what is no text")
+    return {name: value[:250] for name, value in kept.items()}
 
 
 def _skops(uri: str) -> Any:

@@ -12,11 +12,13 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import msgspec
+from msgspec import Meta
 
 SCHEMA_VERSION = 1
 MAX_REPORT_BYTES = 64_000
@@ -36,10 +38,42 @@ Method = Literal["kneedle", "silhouette", "calinski_harabasz", "davies_bouldin",
 METHODS: tuple[Method, ...] = get_args(Method)
 """Every method that can choose k, in the order in which a person should meet them."""
 
+Decision = Literal[Method, "given"]
+"""What can have given k in the end."""
 Fit = Literal["full", "sample"]
 """What the sweep was fitted on: every row, or a weighted sample of rows."""
 MAX_K = 10_000
-"""More segments than a page could ever show: a record that names more is damaged."""
+"""More segments than anyone sweeps: a record that names more is damaged."""
+MAX_SEGMENTS = 500
+"""Segments that a chart can show. Of a larger k a report keeps its scores alone."""
+MAX_POINTS = 1_000
+"""Points of one curve that are read; `_WRITTEN_POINTS` at most are written."""
+MAX_ITEMS = 2_000
+"""Features, warnings and other items of one kind that are read: more than a report has room for."""
+MAX_SAMPLE = 1_000
+"""Rows to draw that are read."""
+MAX_NUMBER = 1e150
+"""The largest number that is read: its square is still a number."""
+
+Number = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+"""A finite number: NaN is within no bounds."""
+Amount = Annotated[float, Meta(ge=0, le=MAX_NUMBER)]
+Share = Annotated[float, Meta(ge=-1, le=1)]
+Count = Annotated[int, Meta(ge=0, le=10**15)]
+K = Annotated[int, Meta(ge=1, le=MAX_K)]
+Text = Annotated[str, Meta(max_length=MAX_REPORT_BYTES)]
+Texts = Annotated[tuple[Text, ...], Meta(max_length=MAX_ITEMS)]
+Row = Annotated[tuple[Number, ...], Meta(max_length=MAX_ITEMS)]
+PerSegment = Annotated[tuple[Number | None, ...], Meta(max_length=MAX_SEGMENTS)]
+Curve = Annotated[
+    tuple[tuple[Annotated[float, Meta(ge=1, le=MAX_K)], Amount], ...], Meta(max_length=MAX_POINTS)
+]
+"""Pairs of k and SSE."""
+
+_WRITTEN_POINTS = 300
+"""Points that leave a report room for the segments."""
+
+R = TypeVar("R")
 
 
 class ReportError(ValueError):
@@ -50,12 +84,12 @@ class ReportError(ValueError):
 class Feature:
     """One clustered column over the rows that were clustered, in original units."""
 
-    name: str
-    minimum: float
-    maximum: float
-    mean: float | None = None
+    name: Text
+    minimum: Number
+    maximum: Number
+    mean: Number | None = None
     """None where the swept table was gone, or the report is of before it held means; likewise `deviation`."""
-    deviation: float | None = None
+    deviation: Amount | None = None
     """Standard deviation; the number of rows is the divisor."""
 
 
@@ -63,26 +97,26 @@ class Feature:
 class Dropped:
     """Rows left out before the sweep, and why, in words."""
 
-    reason: str
-    rows: int
+    reason: Text
+    rows: Count
 
 
 @dataclass(frozen=True)
 class CurvePoint:
     """What the sweep found for one k. A score that was not computed, or means nothing at this k, is None."""
 
-    k: int
-    sse: float
-    explained: float
+    k: K
+    sse: Amount
+    explained: Share
     """1 - SSE / total sum of squares: 0 at k = 1, 1 where every row is a centre."""
-    seconds: float | None = None
-    iterations: int | None = None
-    silhouette: float | None = None
-    calinski_harabasz: float | None = None
-    davies_bouldin: float | None = None
-    sizes: tuple[int, ...] | None = None
+    seconds: Amount | None = None
+    iterations: Count | None = None
+    silhouette: Share | None = None
+    calinski_harabasz: Amount | None = None
+    davies_bouldin: Amount | None = None
+    sizes: Annotated[tuple[Count, ...], Meta(max_length=MAX_SEGMENTS)] | None = None
     """Rows in each segment, the largest first. None where left out to keep the report small."""
-    centers: tuple[tuple[float, ...], ...] | None = None
+    centers: Annotated[tuple[Row, ...], Meta(max_length=MAX_SEGMENTS)] | None = None
     """One centre for each segment in original units, in the order of `sizes`. None where left out."""
 
 
@@ -90,27 +124,27 @@ class CurvePoint:
 class Choice:
     """The k that one method would choose; None where that method finds none."""
 
-    method: str
-    k: int | None
+    method: Method
+    k: K | None = None
 
 
 @dataclass(frozen=True)
 class Times:
     """How many resamples chose this k."""
 
-    k: int
-    times: int
+    k: K
+    times: Count
 
 
 @dataclass(frozen=True)
 class Stability:
     """The sweep repeated on resamples: how often each k was chosen, most often first."""
 
-    resamples: int
-    rows: int
+    resamples: Count
+    rows: Count
     """Rows in each resample."""
-    counts: tuple[Times, ...]
-    method: str = "kneedle"
+    counts: Annotated[tuple[Times, ...], Meta(max_length=MAX_POINTS)]
+    method: Method = "kneedle"
     """What chose k on each resample's curve: resamples have no scores."""
 
 
@@ -118,55 +152,55 @@ class Stability:
 class Profile:
     """One numeric column over the segments of the chosen k: each tuple has one entry for each segment."""
 
-    column: str
-    mean: tuple[float | None, ...]
-    q25: tuple[float | None, ...]
-    q50: tuple[float | None, ...]
-    q75: tuple[float | None, ...]
+    column: Text
+    mean: PerSegment
+    q25: PerSegment
+    q50: PerSegment
+    q75: PerSegment
 
 
 @dataclass(frozen=True)
 class Report:
     """Everything the page shows of one choice of k."""
 
-    k: int
-    method: str
+    k: K
+    method: Method
     """The method that was asked for, one of :data:`METHODS`."""
-    decided_by: str
+    decided_by: Decision
     """What gave k in the end: a method, or "given". Differs from `method` where that found no elbow."""
-    sensitivity: float
-    k_min: int
-    k_max: int
-    random_state: int | None
-    features: tuple[Feature, ...]
-    rows: int
+    sensitivity: Amount
+    k_min: K
+    k_max: K
+    random_state: Annotated[int, Meta(ge=-(10**18), le=10**18)] | None = field(default=None, kw_only=True)
+    features: Annotated[tuple[Feature, ...], Meta(min_length=1, max_length=MAX_ITEMS)]
+    rows: Count
     """Rows that were clustered."""
-    curve: tuple[CurvePoint, ...]
-    dropped: tuple[Dropped, ...] = ()
+    curve: Annotated[tuple[CurvePoint, ...], Meta(max_length=MAX_POINTS)]
+    dropped: Annotated[tuple[Dropped, ...], Meta(max_length=MAX_ITEMS)] = ()
     fit: Fit = "full"
-    fit_rows: int | None = None
+    fit_rows: Count | None = None
     """Rows that the sweep was fitted on. SSE and sizes are always over all rows."""
-    silhouette_rows: int | None = None
+    silhouette_rows: Count | None = None
     """Rows that the silhouette was taken over: all, or a sample. None where that is not known."""
-    choices: tuple[Choice, ...] = ()
+    choices: Annotated[tuple[Choice, ...], Meta(max_length=len(METHODS))] = ()
     """What every method would choose."""
     half_range: Choice | None = None
     """What `method` would choose with k_max cut to half; its k is None where it would find none."""
-    half_k_max: int | None = None
+    half_k_max: K | None = None
     stability: Stability | None = None
-    profiles: tuple[Profile, ...] = ()
+    profiles: Annotated[tuple[Profile, ...], Meta(max_length=MAX_ITEMS)] = ()
     """Columns over the segments of the chosen k, clustered features first."""
-    sample: tuple[tuple[float, ...], ...] = ()
+    sample: Annotated[tuple[Row, ...], Meta(max_length=MAX_SAMPLE)] = ()
     """Some rows in original units, one value for each feature, to draw."""
-    warnings: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    warnings: Texts = ()
+    left_out: Texts = ()
     """What was left out to keep the report small, in words."""
-    data_uri: str | None = None
-    sweep_uri: str | None = None
-    model_uri: str | None = None
-    model_digest: str | None = None
+    data_uri: Text | None = None
+    sweep_uri: Text | None = None
+    model_uri: Text | None = None
+    model_digest: Text | None = None
     """SHA-256 of the model's file, in hexadecimal: what lies at `model_uri` may be another run's by now."""
-    created_at: str | None = None
+    created_at: Text | None = None
     """ISO 8601, UTC."""
     schema_version: int = SCHEMA_VERSION
 
@@ -202,6 +236,7 @@ class Report:
     def from_json(cls, value: object) -> Report:
         """Read a report of this or an older version.
 
+        :param value: the JSON text of a report, or what it holds.
         :raises ReportError: if it is no report, or one of a newer version.
         """
         report = _read(cls, value)
@@ -223,11 +258,9 @@ class Report:
             explained=chosen.explained,
             silhouette=chosen.silhouette,
             features=len(self.features),
-            feature_set=hashlib.sha256(
-                "\0".join(sorted(one.name for one in self.features)).encode()
-            ).hexdigest()[:12],
+            feature_set=_set_of(feature.name for feature in self.features),
             warnings=len(self.warnings),
-            curve=tuple((point.k, significant(point.sse, 4)) for point in self.curve),
+            curve=tuple((point.k, significant(point.sse, 4)) for point in self.curve[:: _step(self.curve)]),
             created_at=self.created_at,
         )
 
@@ -236,21 +269,21 @@ class Report:
 class Summary:
     """A report in a few hundred bytes, for lists and trends."""
 
-    k: int
-    decided_by: str
-    k_min: int
-    k_max: int
-    rows: int
-    sse: float
-    explained: float
-    silhouette: float | None = None
-    features: int = 0
-    feature_set: str | None = None
+    k: K
+    decided_by: Decision
+    k_min: K
+    k_max: K
+    rows: Count
+    sse: Amount
+    explained: Share
+    silhouette: Share | None = None
+    features: Count = 0
+    feature_set: Text | None = None
     """The same in summaries of the same features, whatever their order. None where that is not known."""
-    warnings: int = 0
-    curve: tuple[tuple[float, ...], ...] = ()
+    warnings: Count = 0
+    curve: Curve = ()
     """Pairs of k and SSE, to draw small."""
-    created_at: str | None = None
+    created_at: Text | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:
@@ -261,39 +294,37 @@ class Summary:
     def from_json(cls, value: object) -> Summary:
         """Read a summary of this or an older version.
 
+        :param value: the JSON text of a summary, or what it holds.
         :raises ReportError: if it is none, or one of a newer version.
         """
-        summary = _read(cls, value)
-        _require_pairs(summary.curve, "summary.curve")
-        return summary
+        return _read(cls, value)
 
 
 @dataclass(frozen=True)
 class Progress:
     """How far a sweep has come."""
 
-    done: int
-    total: int
-    curve: tuple[tuple[float, ...], ...] = field(default=())
+    done: Count
+    total: Count
+    curve: Curve = ()
     """Pairs of k and SSE found so far, by rising k."""
-    sweep: str | None = None
+    sweep: Text | None = None
     """The same in tasks that sweep the same rows, features and seed: their curves are parts of one."""
-    updated_at: str | None = None
+    updated_at: Text | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:
         """Return the progress as JSON values."""
-        return _to_json(self)
+        return _to_json(dataclasses.replace(self, curve=self.curve[:: _step(self.curve)]))
 
     @classmethod
     def from_json(cls, value: object) -> Progress:
         """Read progress of this or an older version.
 
+        :param value: the JSON text of one, or what it holds.
         :raises ReportError: if it is none, or one of a newer version.
         """
-        progress = _read(cls, value)
-        _require_pairs(progress.curve, "progress.curve")
-        return progress
+        return _read(cls, value)
 
 
 def _set_of(names: Iterable[str]) -> str:
@@ -304,11 +335,7 @@ def _set_of(names: Iterable[str]) -> str:
 def _require_consistent(report: Report) -> None:
     """Raise an error unless a report's parts fit together, so that a page need not look again."""
     width = len(report.features)
-    if not width:
-        raise ReportError("report.features should not be empty")
     for point in report.curve:
-        if not 1 <= point.k <= MAX_K:
-            raise ReportError(f"report.curve.k should be 1 to {MAX_K}, not {point.k!r:.60}")
         for name, parts in (("sizes", point.sizes), ("centers", point.centers)):
             if parts is not None:
                 _require_length(parts, point.k, f"report.curve.{name} at k={point.k}")
@@ -323,120 +350,55 @@ def _require_consistent(report: Report) -> None:
             _require_length(values, report.k, "report.profiles")
 
 
-def _require_pairs(curve: tuple[tuple[float, ...], ...], where: str) -> None:
-    for pair in curve:
-        _require_length(pair, 2, where)
-
-
 def _require_length(values: Sequence[Any], length: int, where: str) -> None:
     if len(values) != length:
         raise ReportError(f"{where} should hold {length} values, not {len(values)}")
 
 
-def _to_json(record: Any) -> dict[str, Any]:
-    """Return a record as JSON values, leaving out what is None or empty by default."""
-    values = {item: getattr(record, item.name) for item in dataclasses.fields(record)}
-    return {
-        item.name: _value_to_json(value)
-        for item, value in values.items()
-        if not (item.default in (None, ()) and isinstance(value, (tuple, type(None))) and not value)
-    }
+def _to_json(value: Any) -> Any:
+    """Return a record, or what stands in one, as JSON values; a number that is not finite is None.
+
+    Fields that are None or empty are left out: records have them by default.
+    """
+    return _filled(msgspec.json.decode(msgspec.json.encode(value)))
 
 
-def _value_to_json(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return _to_json(value)
-    if isinstance(value, (list, tuple)):
-        return [_value_to_json(item) for item in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, int):
-        return int(value)
-    raise TypeError(f"{value!r} is a {type(value).__name__}; a report holds int, float, str and None only")
+def _filled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(item) for name, item in value.items() if item not in (None, [])}
+    return [_filled(item) for item in value] if isinstance(value, list) else value
 
 
-def _read(cls: Any, value: object) -> Any:
-    if not isinstance(value, Mapping):
-        raise ReportError(f"A {cls.__name__.lower()} is a JSON object, not {type(value).__name__}")
-    version = value.get("schema_version", 1)
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise ReportError(
-            f"This {cls.__name__.lower()} has schema version {version!r}, and this plugin reads up to "
-            f"{SCHEMA_VERSION}; update airflow-segmentation"
-        )
-    return _reader(cls)(value, cls.__name__.lower())
+@dataclass(frozen=True)
+class _Versioned:
+    """What is read of a record first: that of a newer version need not have the same fields."""
+
+    schema_version: int = 1
+
+
+def _read(kind: type[R], value: object) -> R:
+    """Return the record that JSON holds; fields that this version does not know are passed over."""
+    name = kind.__name__.lower()
+    try:
+        version = _decoded(_Versioned, value).schema_version
+        if version > SCHEMA_VERSION:
+            raise ReportError(
+                f"This {name} has schema version {version}, and this plugin reads up to {SCHEMA_VERSION}; "
+                "update airflow-segmentation"
+            )
+        return _decoded(kind, value)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        what, _, path = str(error).partition(" - at `$")
+        raise ReportError(f"{name}{path.rstrip('`')}: {what}") from None
+
+
+def _decoded(kind: Any, value: object) -> Any:
+    return _decoder(kind).decode(value) if isinstance(value, str) else msgspec.convert(value, kind)
 
 
 @cache
-def _reader(kind: Any) -> Callable[[Any, str], Any]:
-    """Return what reads a value as `kind`, a record or a type in one, and knows `where` the value stands.
-
-    Fields that this version does not know are passed over. A report holds thousands of values: what can be
-    known of a type is found out once.
-    """
-    origin = get_origin(kind)
-    if dataclasses.is_dataclass(kind):
-        return _record_reader(kind)
-    if origin in (Union, UnionType):
-        read_some = _reader(next(arg for arg in get_args(kind) if arg is not type(None)))
-        return lambda value, where: None if value is None else read_some(value, where)
-    if origin is tuple:
-        return _tuple_reader(_reader(get_args(kind)[0]))
-    if origin is Literal:
-        return _literal_reader(get_args(kind))
-    return _plain_reader(kind)
-
-
-def _record_reader(kind: Any) -> Callable[[Any, str], Any]:
-    hints = get_type_hints(kind)
-    readers = {item.name: _reader(hints[item.name]) for item in dataclasses.fields(kind)}
-    required = {item.name for item in dataclasses.fields(kind) if item.default is dataclasses.MISSING}
-
-    def read(value: Any, where: str) -> Any:
-        if not isinstance(value, Mapping):
-            raise ReportError(f"{where} should be a JSON object, not {value!r:.60}")
-        if lacking := required - value.keys():
-            raise ReportError(f"{where} lacks {', '.join(sorted(lacking))}")
-        return kind(
-            **{
-                name: read_field(value[name], f"{where}.{name}")
-                for name, read_field in readers.items()
-                if name in value
-            }
-        )
-
-    return read
-
-
-def _tuple_reader(read_item: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
-    def read(value: Any, where: str) -> Any:
-        if not isinstance(value, (list, tuple)):
-            raise ReportError(f"{where} should be a JSON array, not {value!r:.60}")
-        return tuple([read_item(item, where) for item in value])
-
-    return read
-
-
-def _literal_reader(allowed: tuple[Any, ...]) -> Callable[[Any, str], Any]:
-    def read(value: Any, where: str) -> Any:
-        if value not in allowed:
-            raise ReportError(f"{where} should be one of {', '.join(allowed)}, not {value!r:.60}")
-        return value
-
-    return read
-
-
-def _plain_reader(kind: Any) -> Callable[[Any, str], Any]:
-    def read(value: Any, where: str) -> Any:
-        if type(value) is kind:
-            return value
-        if kind is float and type(value) is int:
-            return float(value)
-        raise ReportError(f"{where} should be {kind.__name__}, not {value!r:.60}")
-
-    return read
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
 def significant(value: float, digits: int = 6, spread: float = 0.0) -> float:
@@ -449,21 +411,23 @@ def significant(value: float, digits: int = 6, spread: float = 0.0) -> float:
     return float(f"{value:.{min(digits, 17)}g}")
 
 
-def _size(report: Report) -> int:
-    return len(json.dumps(_to_json(report)))
+def _size(value: Any) -> int:
+    """Return how many bytes a record, or what stands in one, takes in the database."""
+    return len(json.dumps(_to_json(value)))
 
 
 def _shrunk(report: Report) -> Report:
     """Return the report below its limit, leaving out what the page needs least.
 
-    First the features that it has no room for, then rows to draw, the centres of the k farthest from the
-    chosen one, the sizes likewise, and the profiles of the last columns. Centres of the chosen k stay.
+    First what no page could show, and the features that it has no room for, then rows to draw, the centres
+    of the k farthest from the chosen one, the sizes likewise, and the profiles of the last columns. Centres
+    of the chosen k stay.
     """
-    report = _with_fewer_features(report)
+    report = _with_fewer_features(_showable(report))
     if _size(report) <= MAX_REPORT_BYTES:
         return report
     if report.sample:
-        each = len(json.dumps(report.sample)) / len(report.sample)
+        each = _size(report.sample) / len(report.sample)
         kept = len(report.sample) - math.ceil((_size(report) - MAX_REPORT_BYTES + 200) / each)
         kept = kept if kept >= MIN_SAMPLE_ROWS else 0
         words = f"all but {kept} of the rows to draw" if kept else "the rows to draw"
@@ -478,7 +442,7 @@ def _shrunk(report: Report) -> Report:
             if excess <= 0:
                 break
             point = next(point for point in report.curve if point.k == k)
-            excess -= len(json.dumps(_value_to_json(getattr(point, name))))
+            excess -= _size(getattr(point, name))
             without.add(k)
         if without:
             changes: dict[str, Any] = {name: None}
@@ -494,13 +458,35 @@ def _shrunk(report: Report) -> Report:
     excess, kept = _size(report) - MAX_REPORT_BYTES + 200, len(report.profiles)
     while kept and excess > 0:
         kept -= 1
-        excess -= len(json.dumps(_value_to_json(report.profiles[kept])))
+        excess -= _size(report.profiles[kept])
     if kept < len(report.profiles):
         words = f"the profiles of {len(report.profiles) - kept} columns"
         report = dataclasses.replace(
             report, profiles=report.profiles[:kept], left_out=(*report.left_out, words)
         )
     return report
+
+
+def _showable(report: Report) -> Report:
+    """Return the report with as many points as a curve needs, and as many segments as a chart can show."""
+    step, wanted = _step(report.curve), {report.k, *(choice.k for choice in report.choices)}
+    kept = [point for index, point in enumerate(report.curve) if index % step == 0 or point.k in wanted]
+    curve = tuple(
+        point if point.k <= MAX_SEGMENTS else dataclasses.replace(point, sizes=None, centers=None)
+        for point in kept
+    )
+    left_out = report.left_out
+    if len(kept) < len(report.curve):
+        left_out += (f"{len(report.curve) - len(kept)} of {len(report.curve)} points of the curve",)
+    if curve[-1].k > MAX_SEGMENTS:
+        left_out += (f"the segments of each k above {MAX_SEGMENTS}",)
+    profiles = report.profiles if report.k <= MAX_SEGMENTS else ()
+    return dataclasses.replace(report, curve=curve, profiles=profiles, left_out=left_out)
+
+
+def _step(curve: Sequence[Any]) -> int:
+    """Return which points of a long curve are written: every so many-th."""
+    return max(1, math.ceil(len(curve) / _WRITTEN_POINTS))
 
 
 def _with_fewer_features(report: Report) -> Report:
@@ -510,7 +496,7 @@ def _with_fewer_features(report: Report) -> Report:
     room = MAX_REPORT_BYTES - 1_000  # for what is left out, in words
     room -= _size(dataclasses.replace(report, features=(), curve=points, profiles=(), sample=()))
     sizes = (
-        len(json.dumps([_value_to_json(feature), *(center[index] for center in centers)]))
+        _size([feature, *(center[index] for center in centers)])
         for index, feature in enumerate(report.features)
     )
     kept = sum(total <= room for total in itertools.accumulate(sizes))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.report import (
     METHODS,
     Choice,
     CurvePoint,
+    Decision,
     Dropped,
     Feature,
     Method,
@@ -117,7 +118,7 @@ def build_report(
     return Report(
         k=k,
         method=chooser.method,
-        decided_by=decided_by,
+        decided_by=cast("Decision", decided_by),
         sensitivity=float(chooser.sensitivity),
         k_min=min(sweep.k_values),
         k_max=max(sweep.k_values),

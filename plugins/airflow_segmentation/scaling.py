@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+log = logging.getLogger(__name__)
+
 Missing = Literal["drop", "drop_any", "median", "fail"]
 """What becomes of a row with a missing value: it is dropped if a feature misses, dropped if any column
 misses, gets the feature's median, or fails the task."""
@@ -23,6 +26,10 @@ MISSING_RULES: tuple[Missing, ...] = get_args(Missing)
 
 LARGEST = 1e150
 """The largest number that a squared distance can be taken of."""
+SMALLEST = 1e-150
+"""The smallest difference whose square is not lost among the smallest numbers there are."""
+LARGEST_WHOLE = 2**53
+"""Beyond it not every whole number is a floating-point number."""
 
 
 @dataclass(frozen=True)
@@ -79,22 +86,24 @@ class Scaling:
         return [
             name
             for name, low, high in zip(self.features, self.minimum, self.maximum, strict=True)
-            if _is_zero(high - low)
+            if _is_constant(low, high)
         ]
 
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return `scale` and `offset`, each of shape (n_features,): scaled = original * scale + offset.
 
         They are `scale_` and `min_` of scikit-learn's MinMaxScaler: a constant feature is taken to have a
-        spread of 1, and so falls on the lower end of the range.
+        spread of 1, and so falls on the lower end of the range. Unlike there, a feature is constant where its
+        values differ by rounding alone, however small they are, and not wherever they differ by 2e-15.
         """
         import numpy as np
 
         minimum, spread = np.array(self.minimum), np.subtract(self.maximum, self.minimum)
+        constant = _is_constant(minimum, np.array(self.maximum))
         if self.feature_range is None:
             return np.ones(len(spread)), np.zeros(len(spread))
         low, high = self.feature_range
-        scale = (high - low) / np.where(_is_zero(spread), 1.0, spread)
+        scale = (high - low) / np.where(constant, 1.0, spread)
         return scale, low - minimum * scale
 
     def to_original(self, scaled: np.ndarray) -> np.ndarray:
@@ -118,6 +127,7 @@ def scale_table(
     required = table.columns if missing == "drop_any" else list(features)
     scaling = _measure(table, features, missing, required, feature_range)
     scale, offset = scaling.factors()
+    constant = [name in scaling.constant for name in features]
 
     kept = [name for name in table.columns if name == table.id_column or name in table.numeric_columns]
     read = [name for name in table.columns if name in kept or name in required]
@@ -129,21 +139,47 @@ def scale_table(
             values = as_matrix(batch, features)
             if scaling.medians is not None:
                 values = np.where(np.isnan(values), scaling.medians, values)
-            scaled = dict(zip(features, (values * scale + offset).T, strict=True))
+            values = np.where(constant, feature_range[0], values * scale + offset)
+            scaled = dict(zip(features, values.T, strict=True))
             columns = [as_array(scaled[name]) if name in scaled else batch.column(name) for name in kept]
             writer.write(pa.record_batch(columns, schema=writer.schema))
         writer.metadata = {"id_column": table.id_column, "scaling": scaling.to_json()}
+    _tell_of_rounding(table, scaling)
     return scaling
 
 
 def unscaled(table: Table, features: Sequence[str]) -> Scaling:
     """Return the record of features that are clustered as they are, in one streamed pass.
 
-    :raises InputError: if a feature is not there or is no number, a value is missing or infinite, or there is
-        no row.
+    :raises InputError: if a feature is not there or is no number, a value is missing or infinite, there is no
+        row, or all differences are too small to be squared.
     """
     table.require_numeric(features)
-    return replace(_measure(table, features, "fail", features, (0.0, 1.0)), feature_range=None)
+    scaling = replace(_measure(table, features, "fail", features, (0.0, 1.0)), feature_range=None)
+    widest = max(high - low for low, high in zip(scaling.minimum, scaling.maximum, strict=True))
+    if 0 < widest < SMALLEST:
+        raise InputError(
+            f"The values of {', '.join(features)} of {without_secrets(table.uri)} differ by {widest:g} at "
+            f"most, and differences below {SMALLEST:g} cannot be squared: scale them with "
+            "MinMaxPreprocessOperator"
+        )
+    _tell_of_rounding(table, scaling)
+    return scaling
+
+
+def _tell_of_rounding(table: Table, scaling: Scaling) -> None:
+    """Log which features hold whole numbers that floating-point numbers do not."""
+    import pyarrow as pa
+
+    for name, low, high in zip(scaling.features, scaling.minimum, scaling.maximum, strict=True):
+        whole = pa.types.is_integer(table.schema.field(name).type)
+        if whole and max(-low, high) > LARGEST_WHOLE:
+            log.warning(
+                "Feature %s holds whole numbers beyond %d, which are rounded to 16 digits. If it is an id, "
+                "name it in id_column and leave it out of features",
+                name,
+                LARGEST_WHOLE,
+            )
 
 
 def _measure(
@@ -251,8 +287,9 @@ def _counts(first: np.ndarray, length: int) -> np.ndarray:
     return np.bincount(first[first >= 0], minlength=length)
 
 
-def _is_zero(spread: Any) -> Any:
-    """Tell whether a range is taken for zero, as scikit-learn does."""
+def _is_constant(low: Any, high: Any) -> Any:
+    """Tell whether values from `low` to `high` differ by rounding alone."""
     import numpy as np
 
-    return np.asarray(spread) < 10 * np.finfo(np.float64).eps
+    spread, size = np.subtract(high, low), np.maximum(np.abs(low), np.abs(high))
+    return spread <= np.maximum(10 * np.finfo(np.float64).eps * size, np.finfo(np.float64).tiny)

@@ -2,7 +2,7 @@
 
 Every URI opens through :class:`~airflow.sdk.ObjectStoragePath`, so a local path, `s3://connection@bucket/key`,
 `gs://…` and `abfss://…` are the same code. Every one passes :func:`resolve`, which lets through only what
-lies under the administrator's `[segmentation] allowed_paths`.
+lies under `[segmentation] allowed_paths`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from airflow.sdk import ObjectStoragePath
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_segmentation import scratch
-from airflow_segmentation.errors import InputError
+from airflow_segmentation.errors import InputError, has_control, without_control
+from airflow_segmentation.local_files import LocalFiles, NotRegularError
+from airflow_segmentation.provider import setting
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -35,8 +37,7 @@ OBJECT_STORES = {"s3", "gs", "abfs"}
 
 def storage_path() -> str:
     """Return `[segmentation] storage_path`: the folder or URI under which all tasks write."""
-    home = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser()
-    return conf.get("segmentation", "storage_path", fallback=f"{home}/segmentation").rstrip("/")
+    return setting("storage_path").rstrip("/")
 
 
 def project_root(checkout: Path) -> str:
@@ -45,26 +46,70 @@ def project_root(checkout: Path) -> str:
     return root if "://" in root else str(checkout)
 
 
-_PASSWORD = re.compile(r"(?P<user>[a-z0-9+.-]+://[^/@:]*):(?!\d*/)([^@]*@)([^/@]*@)*", re.IGNORECASE)
-"""A user's name and the password after it, in a URI; a port is none."""
-_SIGNED = re.compile(r"://.*[?&][^=&]*(sig|token|secret|passw|credential|key)[^=&]*=", re.IGNORECASE)
-"""A parameter of a URI's query that by its name lets in whoever has it."""
+LONGEST_URI = 4096
+"""Characters of a path or URI: what Linux takes, and more than any object store."""
+
+_SECRET_NAMES = ("sig", "token", "secret", "passw", "credential", "key")
+"""A parameter with one of these in its name lets in whoever has its value."""
 
 
 def without_secrets(uri: str) -> str:
-    """Return the URI without a password or a query, fit for a log, an XCom or a page."""
-    uri = _PASSWORD.sub(r"\g<user>@", uri)
-    return uri.partition("?")[0] if "://" in uri else uri
+    """Return the path or URI without a password, a token or a query, in one line of a log or a page."""
+    if len(uri) > LONGEST_URI:
+        scheme, found, _ = uri.partition("://")
+        return without_control(f"{scheme[:20]}://…" if found else f"{uri[:100]}…")
+    return without_control(_parted(uri)[0])
+
+
+def _parted(uri: str) -> tuple[str, bool]:
+    """Return what may be shown of a URI, and whether it was given with a password or a token."""
+    scheme, found, rest = uri.partition("://")
+    if not found:
+        return _parameters_parted(uri, "?")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    login = authority.rpartition("@")[0] or authority
+    is_password = ":" in _decoded(login) and "@" in _decoded(rest)
+    is_token = scheme.lower().endswith(("http", "https")) and "@" in authority
+    if is_password or is_token:
+        # A password may have a slash or an @ in it: nothing before the last @ is shown but the user's name.
+        user = f"{_decoded(login).partition(':')[0]}@" if is_password else ""
+        rest = user + rest.rpartition("@")[2] if "@" in rest else user
+    rest, is_parameter = _parameters_parted(rest, "?#;")
+    return f"{scheme}://{rest.partition('?')[0]}", is_password or is_token or is_parameter
+
+
+def _parameters_parted(text: str, begin: str) -> tuple[str, bool]:
+    """Return the text without its parameters, if a secret is among them, and whether one is.
+
+    :param begin: the letters that parameters begin with.
+    """
+    _, *rest = re.split(f"[{begin}]", _decoded(text), maxsplit=1)
+    parameters = [item.partition("=") for item in re.split("[?#;&]", "".join(rest))]
+    names = [name.lower() for name, found, _ in parameters if found]
+    if any(secret in name for name in names for secret in _SECRET_NAMES):
+        return re.split(f"[{begin}%]", text, maxsplit=1)[0], True
+    return text, False
+
+
+def _decoded(text: str) -> str:
+    """Return a text without the percent signs of URIs, however often it was encoded."""
+    while text != (text := unquote(text)):
+        pass
+    return text
 
 
 _SCHEME = re.compile(r"\A(?:(?:file|local)(?=:)|[a-z0-9+.-]+(?=://))", re.IGNORECASE)
 """The scheme of a URI, and not a local name with a colon in it."""
+_CHAIN = re.compile(r"[a-z0-9+.-]+(://[^\[]*)?::", re.IGNORECASE)
+"""Several filesystems, one of which opens what another leads to."""
+_LOCAL = ("", "file", "local")
+"""Protocols of local paths."""
 
 
 def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[bytes]:
     """Open a file to read.
 
-    :raises InputError: if there is none, or it may not be read.
+    :raises InputError: if there is none, it may not be read, or is a device or a pipe, which may have no end.
     :raises OSError: if the storage fails, or all of it is away, which it may not be when Airflow tries again.
     """
     fs, path = resolve(uri, conn_id)
@@ -84,6 +129,8 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
         ) from None
     except IsADirectoryError:
         raise InputError(f"{shown} is a folder; give the path of one file") from None
+    except NotRegularError:
+        raise InputError(f"{shown} is a device, a pipe or a socket; give the path of a file") from None
     except PermissionError:
         raise InputError(
             f"{shown} may not be read; give this worker's user, or the connection, the right to read it"
@@ -118,7 +165,11 @@ def written_whole(uri: str, conn_id: str | None = None, writer: str = "") -> Ite
         ) from None
     except (NotADirectoryError, FileExistsError):
         raise InputError(f"{shown} lies below a file, not a folder; choose another path") from None
+    except NotRegularError:
+        raise InputError(f"{shown} is a device, a pipe or a socket; choose another path") from None
     except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise InputError(f"{shown} cannot be a file ({error.strerror}); choose another path") from None
         if error.errno == errno.ENOSPC:
             message = f"No space is left to write {shown}; free some, or choose a path with more"
             raise OSError(errno.ENOSPC, message) from None
@@ -208,17 +259,29 @@ def resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:
     :raises InputError: if there is no such filesystem, or the path is not an allowed one.
     """
     shown = without_secrets(uri)
-    if _PASSWORD.search(uri) or _SIGNED.search(uri):
+    if len(uri) > LONGEST_URI:
+        raise InputError(f"{shown} has {len(uri)} characters; a path or URI has at most {LONGEST_URI}")
+    if has_control(uri):
+        raise InputError(
+            f"{shown} has a line break or another control character in it; look at the template or the task "
+            "that it comes from"
+        )
+    if _parted(uri)[1]:
         raise InputError(
             f"{shown} was given with a password or a token, which would end up in logs and on pages; keep it "
             "in an Airflow connection, and name that: scheme://connection@bucket/key"
+        )
+    if _CHAIN.match(uri):
+        raise InputError(
+            f"{shown} chains filesystems, which is not supported; give the path of the file itself"
         )
     uri = _SCHEME.sub(lambda scheme: scheme[0].lower(), uri)  # Airflow 3.1 opens no other
     try:
         path = ObjectStoragePath(uri)
         if conn_id and not _connection(path):
             path = ObjectStoragePath(uri, conn_id=conn_id)
-        _require_allowed(path, shown)
+        real = _real(path) if path.protocol in _LOCAL else path.path
+        _require_allowed(_place(path, real), shown)
         fs = path.fs
     except AirflowNotFoundException:
         raise InputError(
@@ -230,7 +293,14 @@ def resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:
             f"{shown} cannot be opened: {error}; install the Airflow provider for that "
             "storage (amazon for s3, google for gs, microsoft-azure for abfss)"
         ) from None
-    return fs, _real(path) if isinstance(fs, LocalFileSystem) else path.path
+    except (
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+    ):  # of filesystems that are there for others to use
+        raise InputError(f"{shown} names no storage that holds files; choose another path") from None
+    # In the path every link is resolved, and it was checked so: whoever opens it follows none.
+    return (LocalFiles(), real) if isinstance(fs, LocalFileSystem) else (fs, real)
 
 
 def _connection(path: ObjectStoragePath) -> str | None:
@@ -238,16 +308,14 @@ def _connection(path: ObjectStoragePath) -> str | None:
     return getattr(path, "conn_id", None) or path.storage_options.get("conn_id")
 
 
-def _require_allowed(path: ObjectStoragePath, shown: str) -> None:
-    allowed = conf.get("segmentation", "allowed_paths", fallback="")
-    roots = [root.strip() for root in re.split(r"[,\n]", allowed) if root.strip()]
-    if not roots:
+def _require_allowed(place: tuple[str, ...] | None, shown: str) -> None:
+    roots = _allowed_roots()
+    if "*" in roots:
         return
-    place = _place(path)
     try:
         for root in roots:
             _require_known(ObjectStoragePath(root).protocol)
-        above = [_place(ObjectStoragePath(root)) for root in (*roots, storage_path(), *scratch.in_use)]
+        above = [_place_of(root) for root in (*roots, storage_path(), *scratch.in_use)]
     except ValueError as error:
         raise InputError(
             f"[segmentation] allowed_paths holds what is no path ({error}), so nothing is opened; the "
@@ -261,29 +329,44 @@ def _require_allowed(path: ObjectStoragePath, shown: str) -> None:
         )
 
 
+def _allowed_roots() -> list[str]:
+    """Return where operators may read and write: by default the storage and the project's own folders."""
+    roots = [root.strip() for root in re.split(r"[,\n]", setting("allowed_paths")) if root.strip()]
+    if roots:
+        return roots
+    # Where a Dags folder is a link, as git-sync makes it, the project is beside what it leads to.
+    dags = os.path.realpath(conf.get("core", "dags_folder"))
+    project = os.path.dirname(dags)  # noqa: PTH120
+    return [storage_path(), f"{project}/data", f"{project}/model", f"{dags}/data"]
+
+
 def _require_known(protocol: str) -> None:
     """Raise ValueError if there is no such protocol, as Airflow 3.1 says only when it opens a path."""
     with contextlib.suppress(ImportError):  # one that there is, though not installed here
         fsspec.get_filesystem_class(protocol)
 
 
-def _place(path: ObjectStoragePath) -> tuple[str, ...] | None:
+def _place_of(root: str) -> tuple[str, ...] | None:
+    path = ObjectStoragePath(root)
+    return _place(path, _real(path))
+
+
+def _place(path: ObjectStoragePath, real: str) -> tuple[str, ...] | None:
     """Return where a path leads: its store, then segment by segment; None if it may lead anywhere.
 
     A local path is what the operating system makes of it, links and all. What another store makes of `..`,
     plain or encoded once or more, is for that store to know, so no path with one is taken.
+
+    :param real: a local path as the operating system opens it in the end.
     """
-    if path.protocol in ("", "file", "local"):
-        return ("file", *Path(_real(path)).parts)
-    decoded = path.path
-    while decoded != (decoded := unquote(decoded)):
-        pass
-    if ".." in re.split(r"[/\\]", decoded):
+    if path.protocol in _LOCAL:
+        return ("file", *Path(real).parts)
+    if ".." in re.split(r"[/\\]", _decoded(path.path)):
         return None
     store = (path.protocol, str(_connection(path)), repr(sorted(path.storage_options.items())))
     return (*store, *path.path.rstrip("/").split("/"))
 
 
 def _real(path: ObjectStoragePath) -> str:
-    """Return the path that the operating system opens in the end."""
+    """Return the path that the operating system opens in the end, in which no link is left."""
     return os.path.realpath(LocalFileSystem._strip_protocol(path.path))

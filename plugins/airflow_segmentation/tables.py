@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow_segmentation import advice
 from airflow_segmentation.errors import InputError, missing_column
 from airflow_segmentation.storage import open_for_reading, without_secrets, written_whole
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 METADATA_KEY = b"segmentation"
 """Key in a Parquet file's metadata under which our own facts about the table stand, as JSON."""
+
+LOOKED_AT = 10_000
+"""Different values of a column of text that are looked at for what may make numbers of them."""
 
 BATCH_ROWS = 131_072
 """Rows read at a time: a few megabytes for a dozen columns, and large enough for Arrow to be fast."""
@@ -120,28 +123,29 @@ class Table:
                 raise missing_column(column, where, self.columns)
             kind = self.schema.field(column).type
             if not is_number(kind) and not pa.types.is_null(kind):
+                example, cure = self._example(column)
                 raise InputError(
-                    f"Column {column!r} of {where} holds {self._example(column)}, and only numbers can be "
-                    f"clustered; numeric columns are: {', '.join(self.numeric_columns) or 'none'}"
+                    f"Column {column!r} of {where} holds {example}, and only numbers can be clustered"
+                    f"{cure}; numeric columns are: {', '.join(self.numeric_columns) or 'none'}"
                 )
 
-    def _example(self, column: str) -> str:
-        """Return the type of a column's values; of text the first that is no number, and what may help."""
-        kind = str(self.schema.field(column).type)
+    def _example(self, column: str) -> tuple[str, str]:
+        """Return the type of a column's values, of text the first that is no number, and what may help."""
         if column not in text_columns(self.schema):
-            return kind
+            return str(self.schema.field(column).type), ""
+        values: dict[str, None] = {}
         for batch in self.batches([column]):
-            for value in batch.column(0).drop_null().to_pylist():
-                try:
-                    float(value)
-                except ValueError:
-                    hint = (
-                        ", which read_csv_kwargs={'thousands': ','} or {'decimal': ','} makes a number"
-                        if re.fullmatch(r"[+-]?[\d,.]*,[\d,.]*", value)
-                        else ""
-                    )
-                    return f"text such as {value[:40]!r}{hint}"
-        return "numbers as text, which CsvLoadOperator reads as numbers unless they are an id"
+            values |= dict.fromkeys(batch.column(0).unique().drop_null().to_pylist())
+            if len(values) > LOOKED_AT:
+                break
+        example = next((value for value in values if not advice.is_number(value)), None)
+        if example is None:
+            return "numbers as text", "; CsvLoadOperator reads them as numbers unless they are its id_column"
+        call = advice.for_values(column, values)
+        return (
+            f"text such as {example[:40]!r}",
+            f"; to make numbers of it, load it with {call}" if call else "",
+        )
 
     def batches(
         self, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS
@@ -160,10 +164,12 @@ def is_bare(error: Exception) -> bool:
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Tell whether a column of this type can be clustered."""
+    """Tell whether a column of this type can be clustered; true is 1 and false is 0."""
     import pyarrow.types as types
 
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    return (
+        types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    )
 
 
 def as_matrix(batch: pa.RecordBatch | pa.Table, columns: Sequence[str]) -> np.ndarray:

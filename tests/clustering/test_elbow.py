@@ -61,6 +61,15 @@ def test_curves_without_an_elbow_are_decided_by_the_chord_without_a_warning(k_va
         assert choose_k(k_values, inertias) == Elbow(k, "chord")
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("method", ["kneedle", "chord"])
+def test_the_unit_of_the_sse_does_not_matter(method, unit):
+    k_values = np.arange(1, 12)
+    inertias = np.array([9.0, 6, 4, 3, 2.5, 2.1, 1.8, 1.6, 1.4, 1.2, 1.0])
+
+    assert choose_k(k_values, inertias * unit, method).k == 4
+
+
 @pytest.mark.parametrize(
     ("method", "k"), [("silhouette", 3), ("calinski_harabasz", 3), ("davies_bouldin", 4)]
 )

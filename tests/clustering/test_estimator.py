@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from airflow_segmentation.clustering import KMeansSweep
+from airflow_segmentation.clustering import KMeansSweep, sweep_rows
 from sklearn.base import clone
 from sklearn.metrics import pairwise_distances_argmin_min
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -44,6 +44,24 @@ def test_inertias_are_those_of_scikit_learn_for_the_same_centers(rows):
         assert inertia == pytest.approx((distances**2).sum(), rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"k_min": 3}, {"n_init": 1}, {"max_iter": 2}, {"tol": 0.05}, {"random_state": 5}],
+    ids=str,
+)
+def test_fits_what_a_sweep_with_these_parameters_and_weights_does(rows, parameters):
+    weights = np.random.default_rng(1).uniform(0.5, 2.0, 400)
+    given = {"k_max": 15, "random_state": 0, **parameters}
+    found, plain = sweep_rows(rows, weights, **given), sweep_rows(rows, weights, k_max=15)
+
+    model = KMeansSweep(**given).fit(rows, sample_weight=weights)
+
+    assert model.k_values_.tolist() == found.k_values.tolist()
+    assert model.inertias_.tolist() == found.inertias.tolist()
+    assert model.n_iter_.tolist() == found.n_iter.tolist()
+    assert (found.inertias.tolist() != plain.inertias.tolist()) is bool(parameters)
+
+
 def test_the_same_random_state_gives_the_same_bits_however_it_is_run(rows):
     one, two = (KMeansSweep(k_max=10, random_state=7, n_jobs=jobs).fit(rows) for jobs in (1, 2))
 
@@ -52,11 +70,14 @@ def test_the_same_random_state_gives_the_same_bits_however_it_is_run(rows):
 
 
 def test_a_random_state_that_is_a_generator_is_drawn_from(rows):
-    once, twice = (
-        KMeansSweep(k_max=4, random_state=np.random.RandomState(3)).fit(rows).inertias_ for _ in range(2)
+    generator = np.random.RandomState(3)
+    once, again, twice = (
+        KMeansSweep(k_max=15, random_state=state).fit(rows).inertias_.tolist()
+        for state in (np.random.RandomState(3), generator, generator)
     )
 
-    assert once.tolist() == twice.tolist()
+    assert once == again
+    assert once != twice
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

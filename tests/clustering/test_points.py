@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from airflow_segmentation.clustering import assign, points
-from airflow_segmentation.clustering.points import Points, lloyd, without_least
+from airflow_segmentation.clustering.points import (
+    Points,
+    Segments,
+    chances,
+    lloyd,
+    with_farthest,
+    without_least,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,3 +108,88 @@ def test_the_centre_that_goes_is_the_one_without_which_the_sse_is_least(seed):
 
     assert sse(left) == pytest.approx(min(sse(np.delete(centers, i, axis=0)) for i in range(8)))
     assert without_least(data, centers, 3).shape == (3, 3)
+
+
+def test_segments_are_ordered_by_size_then_by_their_centres():
+    centers = np.array([[2.0, 1.0], [1.0, 9.0], [1.0, 3.0], [0.0, 0.0], [7.0, 7.0]])
+    order = [4, 2, 1, 0, 3]
+
+    found = Segments(
+        centers, np.array([5.0, 5, 5, 1, 8]), np.arange(5.0), 10 + np.arange(5.0)
+    ).by_falling_size()
+
+    assert found.centers.tolist() == centers[order].tolist()
+    assert found.sizes.tolist() == [8.0, 5, 5, 5, 1]
+    assert found.sse.tolist() == order
+    assert found.spread.tolist() == [10.0 + segment for segment in order]
+
+
+def test_segments_tell_the_weight_sse_and_spread_of_their_points():
+    data = Points(np.array([[-1.0], [1.0], [6.0], [10.0]]), np.array([1.0, 2.0, 3.0, 1.0]))
+    assert data.mean.tolist() == [29 / 7]
+
+    found, n_iter = lloyd(data, np.array([[0.0], [7.0]]) - data.mean, 0.0, 0)
+
+    assert n_iter == 0
+    assert (found.centers + data.mean).tolist() == [[0.0], [7.0]]
+    assert found.sizes.tolist() == [3.0, 4.0]
+    assert found.sse == pytest.approx([1 + 2, 3 + 9])
+    assert found.spread == pytest.approx([1 + 2, 3 + 3])
+    assert found.inertia == pytest.approx(15)
+
+
+COSTLY = Points(np.array([[0.0], [1.0], [4.0], [9.0]]), np.array([1.0, 1.0, 9.0, 1.0]))
+"""From a centre at 0, the points cost 0, 1, 144 and 81."""
+
+
+@pytest.mark.parametrize(("k", "joined"), [(1, []), (2, [4.0]), (3, [4.0, 9.0]), (4, [4.0, 9.0, 1.0])])
+def test_the_point_that_costs_most_joins_the_centres_one_by_one(k, joined):
+    centers = with_farthest(COSTLY, np.array([[0.0]]) - COSTLY.mean, k)
+
+    assert (centers + COSTLY.mean).ravel() == pytest.approx([0.0, *joined])
+
+
+@pytest.mark.parametrize(("k", "found"), [(2, [0.0, 4.0]), (3, [0.0, 4.0, 9.0])])
+def test_a_centre_without_points_starts_again_at_the_point_that_costs_most(k, found):
+    centers = np.zeros((k, 1)) - COSTLY.mean
+
+    segments, _ = lloyd(COSTLY, centers, 0.0, 0)
+
+    assert sorted((segments.centers + COSTLY.mean).ravel().tolist()) == pytest.approx(found)
+    assert (centers + COSTLY.mean == 0).all(), "the caller's own are as they were"
+
+
+def test_a_centre_that_loses_its_points_on_the_way_starts_again():
+    # The heavy points draw the outer centres to themselves, and these take the two of the one between.
+    data = Points(np.array([[-1.7], [-1.0], [1.0], [1.7]]), np.array([10.0, 1.0, 1.0, 10.0]))
+
+    found, _ = lloyd(data, np.array([[-3.0], [0.0], [3.0]]), 0.0, 300)
+
+    assert (found.sizes > 0).all()
+    assert found.sizes.sum() == 22
+    # Three of the four points have a centre of their own, but for the pair that lies nearest.
+    assert found.inertia == pytest.approx(0.7**2 * 10 / 11)
+
+
+@pytest.mark.parametrize("max_iter", [0, 1, 3])
+def test_there_are_no_more_iterations_than_asked_for(max_iter):
+    data = Points(long_tailed(2000, 3), np.ones(2000))
+
+    assert lloyd(data, first(12, data), 0.0, max_iter)[1] == max_iter
+
+
+def test_iterations_end_where_they_lower_the_sse_by_a_smaller_share():
+    data = Points(long_tailed(2000, 3), np.ones(2000))
+    sse = [lloyd(data, first(12, data), 0.0, n, beyond=0.0)[0].inertia for n in range(40)]
+
+    for tol in (1e-1, 1e-2, 1e-3):
+        _, n_iter = lloyd(data, first(12, data), tol, 300, beyond=0.0)
+        # SSE after n iterations is that of the means of the labels before: it is known one later.
+        saved = [(one - two) / two for one, two in itertools.pairwise(sse)]
+        assert abs(n_iter - next(n for n, share in enumerate(saved) if share <= tol)) <= 2
+
+
+def test_rows_are_drawn_half_evenly_and_half_by_their_squares():
+    assert chances(np.array([1.0, 1.0]), np.array([0.0, 4.0]), 1, 2.0, 4.0).tolist() == [0.25, 0.75]
+    assert chances(np.array([3.0, 1.0]), np.array([1.0, 1.0]), 1, 4.0, 4.0).tolist() == [0.75, 0.25]
+    assert chances(1.0, np.array([0.0, 4.0]), 3, 2.0, 4.0).tolist() == [0.75, 1.0]

@@ -9,6 +9,7 @@ from airflow_segmentation.clustering import (
     ParquetRows,
     assign,
     fits,
+    measuring,
     rows,
     sweep,
     sweep_rows,
@@ -106,27 +107,116 @@ def test_weights_count_in_a_sampled_sweep(values):
     assert found.inertias[3] == pytest.approx(weights @ squared)
 
 
+def test_a_sample_stands_for_all_rows(file, values, monkeypatch):
+    monkeypatch.setattr(rows, "BATCH", 1024)
+    weights = np.where(values[:, 0] > 1, 3.0, 1.0)
+
+    for held, count, mean in (
+        (ParquetRows(file, ["a", "b"]), np.ones(5000), values.mean(axis=0)),
+        (ArrayRows(values, weights), weights, np.average(values, axis=0, weights=weights)),
+    ):
+        sample = held.sample(2500, 0)
+        assert sample.mean == pytest.approx(mean)
+        assert 1800 < len(sample.rows) <= 2500
+        assert sample.weights.sum() == pytest.approx(count.sum(), rel=0.03)
+        assert np.average(sample.rows, axis=0, weights=sample.weights) == pytest.approx(mean, rel=0.03)
+    assert sample.weights @ ((sample.rows - mean) ** 2).sum(axis=1) == pytest.approx(
+        weights @ ((values - mean) ** 2).sum(axis=1), rel=0.05
+    )
+
+
+def test_each_seed_and_each_part_draws_rows_of_its_own(monkeypatch):
+    monkeypatch.setattr(rows, "BATCH", 512)
+    four_times = ArrayRows(np.tile(np.arange(512.0)[:, None], (4, 1)))
+
+    one, again, other = (four_times.sample(600, seed).rows.ravel().tolist() for seed in (0, 0, 1))
+
+    assert one == again
+    assert one != other
+    times = np.bincount(np.array(one, int), minlength=512)
+    assert set(times.tolist()) >= {1, 2}, "four equal parts have drawn the same"
+
+
+def test_rows_that_are_all_the_same_are_drawn_evenly():
+    sample = ArrayRows(np.full((3000, 2), 5.0)).sample(1000, 0)
+
+    assert sample.mean.tolist() == [5.0, 5.0]
+    assert 400 < len(sample.rows) < 600
+
+
+def test_each_part_is_measured_by_itself_and_all_add_up(file, values, monkeypatch):
+    monkeypatch.setattr(rows, "BATCH", 1024)
+    centers = [values[:1], values[:3]]
+
+    for held, weights in (
+        (ParquetRows(file, ["a", "b"]), None),
+        (ArrayRows(values, np.full(5000, 2.0)), 2.0),
+    ):
+        assert (held.count, held.features, held.weighted) == (5000, 2, weights is not None)
+        parts = list(held.measured(centers))
+        assert held.parts == len(parts) == 10
+        for each, amounts in zip(measure(values, None, centers), zip(*parts, strict=True), strict=True):
+            assert sum(amounts) == pytest.approx((weights or 1.0) * each)
+
+
+@pytest.mark.parametrize("features", [1, 3, 1024, 5000])
+def test_parts_hold_so_many_values_and_a_row_at_least(monkeypatch, features):
+    monkeypatch.setattr(rows, "BATCH", 1024)
+    held = ArrayRows(np.zeros((2000, features)))
+
+    lengths = [sizes[0][0, 0] for sizes in held.measured([np.zeros((1, features))])]
+
+    assert len(lengths) == held.parts
+    assert sum(lengths) == 2000
+    assert set(lengths[:-1]) == {max(1, 1024 // features)}
+
+
 @pytest.mark.parametrize("size", [0, 7, 4999, 5000, 9000])
 def test_uniform_rows_are_rows_of_the_file_in_its_order(file, values, size):
-    drawn = ParquetRows(file, ["a", "b"]).uniform(size, 0)
+    drawn, other = (ParquetRows(file, ["a", "b"]).uniform(size, seed) for seed in (0, 1))
 
     places = [int(np.flatnonzero((values == row).all(axis=1))[0]) for row in drawn]
     assert len(drawn) == min(size, 5000)
     assert places == sorted(set(places))
+    assert np.array_equal(drawn, other) is (size in (0, 5000, 9000))
 
 
 @pytest.mark.parametrize("bad", [None, float("nan"), float("inf")])
 def test_a_missing_value_is_an_error_that_names_the_column(tmp_path, bad):
     path = tmp_path / "rows.parquet"
-    pq.write_table(pa.table({"a": [1.0, 2.0], "b": [3.0, bad]}), path)
+    pq.write_table(pa.table({"a": [1.0, 2.0, 3.0], "b": [bad, 3.0, 4.0], "c": [5.0, 6.0, 7.0]}), path)
 
-    with pytest.raises(ValueError, match="Column 'b' has missing or infinite values"):
-        sweep_table(ParquetRows(path, ["a", "b"]), k_max=2)
+    with pytest.raises(
+        ValueError, match="Column 'b' has missing or infinite values; drop or fill them first"
+    ):
+        sweep_table(ParquetRows(path, ["c", "a", "b"]), k_max=2)
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint64(), pa.float32(), pa.float64(), pa.bool_()])
+def test_a_column_of_any_numbers_becomes_floats_and_what_is_missing_nan(kind):
+    values = pa.array([True, None, False, True]).cast(kind)
+    column = pa.chunked_array([values, values.slice(2, 2)])
+
+    assert rows.as_floats(column) == pytest.approx([1.0, np.nan, 0.0, 1.0, 0.0, 1.0], nan_ok=True)
+    assert rows.as_floats(values.slice(1, 2)) == pytest.approx([np.nan, 0.0], nan_ok=True)
+    assert rows.as_floats(pa.array([], kind)).dtype == np.float64
 
 
 def test_an_open_file_is_as_good_as_a_path(file):
     with file.open("rb") as opened:
         assert sweep_table(ParquetRows(opened, ["a"]), k_max=3).rows == 5000
+
+
+@pytest.mark.parametrize("together", [1, 50, 2**15])
+def test_measuring_weighs_rows_however_many_are_measured_together(monkeypatch, together):
+    monkeypatch.setattr(measuring, "MEASURED", together)
+    table = np.random.default_rng(0).lognormal(size=(400, 2))
+    times = np.random.default_rng(1).integers(0, 4, 400)
+    centers = [table[:1], table[:7]]
+
+    repeated = measure(np.repeat(table, times, axis=0), None, centers)
+    for each, other in zip(measure(table, times.astype(float), centers), repeated, strict=True):
+        assert each == pytest.approx(other)
 
 
 @settings(max_examples=30, deadline=None)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from airflow_segmentation.clustering import count_choices, sweep_resamples, sweep_rows
+from airflow_segmentation.clustering import chain, count_choices, sweep_resamples, sweep_rows
 
 
 def test_clear_clusters_are_chosen_in_every_resample(blobs):
@@ -23,6 +23,15 @@ def test_the_method_decides():
     curve = (list(range(1, 11)), [100.0, 50, 25, 12, 10, 9, 8, 7, 6, 5])
 
     assert count_choices([curve] * 3, "chord") == [(4, 3)]
+
+
+def test_the_sensitivity_counts():
+    k_values = np.arange(1, 50)
+    uneven = np.random.default_rng(0).exponential(size=49) / k_values
+    curve = (k_values.tolist(), uneven[::-1].cumsum()[::-1].tolist())
+
+    assert count_choices([curve]) == count_choices([curve], sensitivity=1.0) == [(3, 1)]
+    assert count_choices([curve], sensitivity=2.0) == [(18, 1)]
 
 
 def test_the_same_seed_gives_the_same_curves():
@@ -47,6 +56,16 @@ def test_curves_are_close_to_those_of_whole_sweeps_of_drawn_rows():
     assert curves.mean(axis=0) == pytest.approx(sse.mean(axis=0), rel=0.1)
     # They vary as much from one resample to the next, too.
     assert 0.5 < curves[:, 0].std() / sse[:, 0].std() < 2
+
+
+def test_what_lies_within_the_cells_is_in_the_sse(monkeypatch):
+    monkeypatch.setattr(chain, "LEAST_CELLS", 20)
+    monkeypatch.setattr(chain, "POINTS_PER_CELL", 10**6)
+    rows = np.random.default_rng(0).normal(size=(3000, 6))
+
+    sse = [curve[0] for _, curve in sweep_resamples(rows, resamples=30, k_max=1)]
+
+    assert np.mean(sse) == pytest.approx(((rows - rows.mean(axis=0)) ** 2).sum(), rel=0.01)
 
 
 def test_curves_never_rise():

@@ -4,7 +4,8 @@ import io
 
 import numpy as np
 import pytest
-from airflow_segmentation.clustering import RangeCut, sweep_rows
+from airflow_segmentation.clustering import ArrayRows, RangeCut, sweep, sweep_rows, sweep_table
+from airflow_segmentation.clustering.rows import Sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -36,6 +37,52 @@ def test_is_no_worse_than_scikit_learn_with_ten_starts():
     assert (found.inertias / peer).max() <= 1.02
 
 
+def test_iterations_end_as_tol_and_max_iter_say():
+    rows = np.random.default_rng(0).lognormal(size=(1000, 3))
+    whole, coarse, short = (
+        sweep_rows(rows, k_max=15, **given) for given in ({}, {"tol": 0.01}, {"max_iter": 2})
+    )
+
+    assert short.n_iter.max() == 2
+    assert coarse.n_iter.sum() < 0.7 * whole.n_iter.sum()
+    assert (coarse.inertias / whole.inertias).max() < 1.1
+
+
+def test_more_chains_find_better_centres():
+    rows = np.random.default_rng(0).lognormal(size=(1000, 3))
+    one, many = (sweep_rows(rows, k_max=25, n_init=chains).inertias for chains in (1, 12))
+
+    assert np.mean(many / one) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("features", "size"),
+    [(1, 2**16), (4, 2**16), (5, 5 * 2**14), (22, 22 * 2**14), (100, 2**23 // 100), (200, 2**16)],
+)
+def test_a_sample_has_rows_for_each_feature_and_no_more_values_than_fit(features, size):
+    asked = []
+
+    class Asked(ArrayRows):
+        def sample(self, size: int, seed: int) -> Sample:
+            asked.append((size, seed))
+            return super().sample(size, seed)
+
+    sweep_table(Asked(np.zeros((1, features))), k_max=1, random_state=7)
+
+    assert asked == [(size, 7)]
+
+
+@pytest.mark.parametrize(("rows", "measured"), [(100, 0), (101, 1)])
+def test_all_rows_are_fitted_as_long_as_they_are_few(monkeypatch, rows, measured):
+    monkeypatch.setattr(sweep, "FULL", 100)
+    steps = []
+
+    sweep_rows(np.random.default_rng(0).normal(size=(rows, 2)), k_min=3, k_max=5, on_step=steps.append)
+
+    assert [step.total for step in steps] == [4 + measured] * (4 + measured)
+    assert [step.done for step in steps] == list(range(1, 5 + measured))
+
+
 def test_segments_are_ordered_by_falling_size():
     found = sweep_rows(np.random.default_rng(0).lognormal(size=(500, 2)), k_max=12)
 
@@ -47,6 +94,15 @@ def test_segments_of_equal_size_are_ordered_by_their_centres():
     found = sweep_rows(np.array([[3.0], [1.0], [2.0]]), k_max=3)
 
     assert found.cluster_centers[2].ravel().tolist() == [1.0, 2.0, 3.0]
+
+
+def test_spreads_are_mean_distances_to_the_centre():
+    found = sweep_rows(np.array([[0.0], [1.0], [5.0], [10.0], [30.0]]), np.array([1, 1, 2, 1, 1]), k_max=2)
+
+    (centre,) = found.cluster_centers[0][0]
+    assert centre == pytest.approx(51 / 6)
+    assert found.spreads[0] == pytest.approx([(8.5 + 7.5 + 2 * 3.5 + 1.5 + 21.5) / 6])
+    assert found.spreads[1] == pytest.approx([(4.2 + 3.2 + 2 * 0.8 + 5.8) / 5, 0.0])
 
 
 def test_one_row_is_one_segment():

@@ -64,7 +64,7 @@ class Containers(Stack):
         self.dags = self.home / "dags"
         (self.dags / "nap.py").write_text(NAP)
         readme = (ROOT / "README.md").read_text()
-        [secrets] = re.findall(r"^cat > \.env <<END\n.+?^END$", readme, re.DOTALL | re.MULTILINE)
+        [secrets] = re.findall(r"^\(umask .+?^END$", readme, re.DOTALL | re.MULTILINE)
         [up] = re.findall(r"^docker compose up --build .*--scale.*$", readme, re.MULTILINE)
         [self.to_bucket] = re.findall(r"^aws s3 cp .+?(?=^```$)", readme, re.DOTALL | re.MULTILINE)
         self._started = datetime.now(timezone.utc)

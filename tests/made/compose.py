@@ -49,7 +49,7 @@ def _service(name: str, service: Mapping[str, Any]) -> Service:
         depends_on={other: how["condition"] for other, how in service.get("depends_on", {}).items()},
         healthcheck=_check(service["healthcheck"]["test"]) if "healthcheck" in service else None,
         volumes={
-            target: source for source, target in (item.split(":") for item in service.get("volumes", []))
+            target: source for source, target, *_ in (item.split(":") for item in service.get("volumes", []))
         },
     )
 

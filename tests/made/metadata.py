@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from airflow.models import DagModel
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
+from airflow.models.team import Team
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY, SUMMARY_KEY, Progress, Report
-from sqlalchemy import delete, insert
+from airflow_versions import write_xcom
+from sqlalchemy import insert
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -23,12 +25,22 @@ BUNDLE = "made"
 START = datetime(2026, 3, 14, 9, 0, tzinfo=timezone.utc)
 
 
-def add_dag(session: Session, dag_id: str) -> None:
+def add_dag(session: Session, dag_id: str, bundle: str = BUNDLE) -> None:
     """Add a Dag that nothing else is known of."""
-    if session.get(DagBundleModel, BUNDLE) is None:
-        session.add(DagBundleModel(name=BUNDLE))
+    if session.get(DagBundleModel, bundle) is None:
+        session.add(DagBundleModel(name=bundle))
         session.flush()
-    session.merge(DagModel(dag_id=dag_id, bundle_name=BUNDLE, is_stale=False, fileloc="made.py"))
+    session.merge(DagModel(dag_id=dag_id, bundle_name=bundle, is_stale=False, fileloc="made.py"))
+    session.flush()
+
+
+def add_team(session: Session, name: str, bundle: str) -> None:
+    """Add a team that owns the Dags of a bundle."""
+    team = Team(name=name)
+    if hasattr(Team, "id"):  # Airflow 3.1
+        team.id = uuid4()
+    team.dag_bundles.append(session.get(DagBundleModel, bundle))
+    session.add(team)
     session.flush()
 
 
@@ -81,9 +93,7 @@ def add_run(
 
 def push(session: Session, run: DagRun, task: tuple[str, int], key: str, value: Any) -> None:
     """Push an XCom as the task execution API does: a JSON value as it is."""
-    row = {"dag_run_id": run.id, "task_id": task[0], "map_index": task[1], "key": key}
-    session.execute(delete(XComModel).filter_by(**row))
-    session.execute(insert(XComModel).values(**row, dag_id=run.dag_id, run_id=run.run_id, value=value))
+    write_xcom(session, run, task, key, value)
 
 
 def push_report(

@@ -151,6 +151,14 @@ class Stack(Airflow):
         ) as response:
             self.headers["Authorization"] = f"Bearer {json.load(response)['access_token']}"
 
+    def add_user(self, username: str, role: str) -> None:
+        """Add a user of this role, whose password is the name."""
+        user = {"username": username, "password": username, "roles": [{"name": role}]}
+        user |= {"first_name": role, "last_name": role, "email": f"{username}@example.org"}
+        request = Request(f"{self.url}/auth/fab/v1/users", json.dumps(user).encode(), self.headers)
+        with self._opener.open(request, timeout=60) as response:
+            assert json.load(response)["username"] == username
+
     def run_dag(self, dag_id: str) -> str:
         """Run a Dag to its end, once it has been read, and return the run's id.
 

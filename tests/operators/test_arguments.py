@@ -46,11 +46,18 @@ def test_names_come_in_many_forms(value):
         ([1], r"features=\[1\] should be a list of column names"),
         ("[a", r"features='\[a' should be a list of column names"),
         ("a,,b", "should be a list of column names"),
+        (["a\nb"], r"features=\['a\\nb'\] should be a list of column names"),
+        ("[" * 50_000, r"features='\[+\.\.\.\[+' should be a list of column names"),
+        (
+            [str(number) for number in range(60_000)] * 2,
+            r"features names '0', .* twice; name each column once",
+        ),
     ],
 )
 def test_what_are_no_names_says_why(value, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         as_names("features", value)
+    assert len(str(caught.value)) < 600
 
 
 class Lazy(Sequence):
@@ -73,7 +80,9 @@ def test_uris_come_in_many_forms(value):
     assert as_uris("sweep", value) == ["s3://a", "/b c"]
 
 
-@pytest.mark.parametrize("value", ["/tables/sweep.parquet", "s3://a/b,c", "[2026] sweep.parquet", "[b]/c"])
+@pytest.mark.parametrize(
+    "value", ["/tables/sweep.parquet", "s3://a/b,c", "[2026] sweep.parquet", "[b]/c", "[" * 4000]
+)
 def test_one_uri_is_taken_as_it_is_written(value):
     assert as_uris("sweep", value) == [value]
 
@@ -90,6 +99,8 @@ def test_one_uri_is_taken_as_it_is_written(value):
         ('["a", 1]', "sweep=1 should be a path or a URI"),
         ("[[1]]", "sweep holds 1 paths and should be one"),
         (7, "sweep=7 should be a path or a URI"),
+        ("/a\nb", "sweep='/a\ufffdb' should be a path or a URI"),
+        ("ftp://me:secret@h/\0", "sweep='ftp://me@h/\ufffd' should be a path or a URI"),
     ],
 )
 def test_what_are_no_uris_says_why(value, message):

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG, BaseHook, BaseOperator
 from airflow.sdk.io import attach
-from airflow_segmentation.csv import Csv, csv_to_table
+from airflow_segmentation.csv_files import Csv, csv_to_table
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators import (
     CsvLoadOperator,
@@ -163,7 +163,10 @@ CUT_OFF = (
 )
 NO_CSV = "Tell its separator, encoding or quoting with read_csv_kwargs, as pandas.read_csv takes them"
 LOOK = "should be a path or a URI; look at the template or the task that it comes from"
-NUMBERS = "and only numbers can be clustered; numeric columns are:"
+NUMBERS = (
+    "and only numbers can be clustered; to make numbers of it, load it with "
+    "CsvLoadOperator(read_csv_kwargs={{'na_values': ['{}']}}); numeric columns are:"
+).format
 FOREIGN = pa.table({"x": [1.0, 2.0]})
 
 Case = tuple[str, Callable[[Good], BaseOperator], str]
@@ -194,20 +197,19 @@ CASES: list[Case] = [
         "wrong separator",
         lambda good: load(good, "CUST_ID;BALANCE\n1;2\n", id_column="CUST_ID"),
         "Column 'CUST_ID' is not in <folder>/bad.csv; it has: CUST_ID;BALANCE; if that is more than one, "
-        "name "
-        "their separator: read_csv_kwargs={'sep': ';'}",
+        "name their separator: CsvLoadOperator(read_csv_kwargs={'sep': ';'})",
     ),
     (
         "wrong encoding",
         lambda good: load(good, "CITY\nZürich\n".encode("latin-1")),
         "<folder>/bad.csv is not utf-8 text (invalid start byte); name its encoding, for "
-        "example read_csv_kwargs={'encoding': 'latin-1'}",
+        "example CsvLoadOperator(read_csv_kwargs={'encoding': 'latin-1'})",
     ),
     (
         "UTF-16",
         lambda good: load(good, CUSTOMERS.encode("utf-16")),
         "<folder>/bad.csv is not utf-8 text (invalid start byte); name its encoding, for example "
-        "read_csv_kwargs={'encoding': 'utf-16'}",
+        "CsvLoadOperator(read_csv_kwargs={'encoding': 'utf-16'})",
     ),
     (
         "truncated gzip",
@@ -257,7 +259,7 @@ CASES: list[Case] = [
         "template, set render_template_as_native_obj=True on the Dag",
     ),
     (
-        "no header",
+        "columns without names",
         lambda good: load(good, CUSTOMERS, read_csv_kwargs={"header": None}),
         "<folder>/bad.csv has columns that are named 0 and such; read one line as the header, or name them "
         "with "
@@ -284,13 +286,16 @@ CASES: list[Case] = [
     (
         "text in a feature",
         lambda good: scale(good, "BALANCE,PURCHASES\n1,2\nunknown,3\n"),
-        f"Column 'BALANCE' of <folder>/bad.csv holds text such as 'unknown', {NUMBERS} PURCHASES",
+        f"Column 'BALANCE' of <folder>/bad.csv holds text such as 'unknown', {NUMBERS('unknown')} PURCHASES",
     ),
     (
         "thousands separators",
         lambda good: scale(good, 'BALANCE,PURCHASES\n900,2\n"1,234.5",3\n'),
-        "Column 'BALANCE' of <folder>/bad.csv holds text such as '1,234.5', which read_csv_kwargs="
-        f"{{'thousands': ','}} or {{'decimal': ','}} makes a number, {NUMBERS} PURCHASES",
+        "Column 'BALANCE' of <folder>/bad.csv holds text such as '1,234.5', and only numbers can be "
+        "clustered; to "
+        "make numbers of it, load it with CsvLoadOperator(read_csv_kwargs={'thousands': ','}); numeric "
+        "columns "
+        "are: PURCHASES",
     ),
     (
         "infinity",
@@ -417,6 +422,20 @@ CASES: list[Case] = [
         "Column 'BALANCE' is not in <folder>/bad.parquet; it has: x",
     ),
     (
+        "differences too small to be squared",
+        lambda good: sweep(good, data=good.parquet(pa.table({"x": [1e-170, 2e-170, 9e-170]}))),
+        "The values of x of <folder>/bad.parquet differ by 8e-170 at most, and differences below 1e-150 "
+        "cannot be "
+        "squared: scale them with MinMaxPreprocessOperator",
+    ),
+    (
+        "no header",
+        lambda good: scale(good, "5.5,2\n3,4\n"),
+        "Column 'BALANCE' is not in <folder>/bad.csv; it has: 5.5, 2; if these are values, and the file "
+        "has no "
+        "header, name the columns: CsvLoadOperator(read_csv_kwargs={'header': None, 'names': ['…']})",
+    ),
+    (
         "feature that was not scaled",
         lambda good: sweep(good, features=["CUST_ID"]),
         "CUST_ID of <scale> was not scaled, and would be clustered in other units than BALANCE, PURCHASES; "
@@ -454,7 +473,7 @@ CASES: list[Case] = [
     (
         "customers with text for a number",
         lambda good: assign(good, "PURCHASES,BALANCE\n1,-\n"),
-        f"Column 'BALANCE' of <folder>/bad.csv holds text such as '-', {NUMBERS} PURCHASES",
+        f"Column 'BALANCE' of <folder>/bad.csv holds text such as '-', {NUMBERS('-')} PURCHASES",
     ),
     (
         "truncated model",
@@ -493,13 +512,27 @@ WARNINGS: list[Case] = [
     (
         "duplicate column names",
         lambda good: load(good, "A,A\n1,2\n"),
-        "Column 'A' seems to be in the file twice; the second is called 'A.1' here",
+        "Column 'A' is in <folder>/bad.csv twice; the second is called 'A.1' here",
     ),
     (
         "wrong separator",
         lambda good: load(good, "A;B\n1;2\n"),
-        "The file has a single column, 'A;B'; if it has more, name their separator with "
-        "read_csv_kwargs={'sep': …}",
+        "The file has a single column, 'A;B'; if it has more, read it with "
+        "CsvLoadOperator(read_csv_kwargs={'sep': ';'})",
+    ),
+    (
+        "whole numbers beyond those of floating point",
+        lambda good: scale(good, "BALANCE,PURCHASES\n1152921504606846976,1\n1152921504606846983,2\n"),
+        "Feature BALANCE holds whole numbers beyond 9007199254740992, which are rounded to 16 digits. If "
+        "it is an "
+        "id, name it in id_column and leave it out of features",
+    ),
+    (
+        "a quote that swallows a line, in a file that is not loaded before",
+        lambda good: scale(good, 'BALANCE,PURCHASES,N\n1,2,"x\n3,4,"y\n5,6,z\n'),
+        "1 line breaks of <folder>/bad.csv lie between quotes and were read as part of a value, the first "
+        "after the "
+        "quote in line 2.",
     ),
     (
         "constant feature",
@@ -527,12 +560,12 @@ WARNINGS: list[Case] = [
 
 
 @pytest.mark.parametrize(("make", "warning"), [case[1:] for case in WARNINGS], ids=[c[0] for c in WARNINGS])
-def test_goes_on_and_warns(run_dag, good, request, capsys, make, warning):
+def test_goes_on_and_warns(run_dag, good, request, capsys, caplog, make, warning):
     dag_id = "odd_" + re.sub(r"\W+", "_", request.node.callspec.id)
     run, _ = run_failing(run_dag, dag_id, lambda: make(good))
     assert run.states == {"bad": "success"}
     out = capsys.readouterr()
-    assert warning in out.out + out.err
+    assert good.filled(warning) in out.out + out.err + caplog.text
 
 
 def test_one_customer_makes_one_segment(run_dag, good):
@@ -682,3 +715,20 @@ def test_what_the_worker_may_not_read_or_write_is_told(tmp_path, unprivileged):
     assert [item.name for item in folder.iterdir()] == ["file.csv"]
     folder.chmod(0o700)
     shutil.rmtree(folder)
+
+
+def test_truth_values_count_as_0_and_1_and_long_ids_stay_what_they_are(run_dag, good):
+    rows = "".join(f"17000000000000{i:05d},{i % 3 == 0},{i % 7 * 1e-170}\n" for i in range(40))
+    path = good.file(f"ID,MEMBER,SPEND\n{rows}", "long_ids.csv")
+    with DAG("long_ids", schedule=None) as dag:
+        table = CsvLoadOperator(task_id="load", path=path)
+        scaled = MinMaxPreprocessOperator(task_id="scale", data=table.output, features=["MEMBER", "SPEND"])
+        swept = KMeansSweepOperator(task_id="sweep", data=scaled.output, k_max=4)
+        ElbowOperator(task_id="choose", sweep=swept.output, model_path=f"{good.folder}/ids.sav", k=2)
+    run = run_dag(dag)
+    assert run.states == dict.fromkeys(run.states, "success")
+    assert run.table("load")["ID"].iloc[-1] == 1700000000000000039
+    assert run.table("scale").groupby("MEMBER").size().to_dict() == {0.0: 26, 1.0: 14}
+    report = Report.from_json(run.xcom("choose", REPORT_KEY))
+    assert report.chosen.sizes == (26, 14), "told apart by what is true or false"
+    assert {profile.column for profile in report.profiles} == {"ID", "MEMBER", "SPEND"}

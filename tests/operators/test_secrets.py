@@ -61,6 +61,12 @@ with DAG("secrets", schedule=None, render_template_as_native_obj=True):
         },
         "password": {"path": "ftp://me:@literal@@host/customers.csv"},
         "token": {"path": "https://host/customers.csv?sig=@literal@"},
+        "token_as_user": {"path": "https://@literal@@host/customers.csv"},
+        "token_in_fragment": {"path": "https://host/customers.csv#access_token=@literal@"},
+        "token_of_a_local_file": {"path": "/data/customers.csv?sig=@literal@"},
+        "password_encoded": {"path": "ftp://me%3A@literal@@host/customers.csv"},
+        "password_with_slash": {"path": "s3://me:/@literal@@bucket/customers.csv"},
+        "password_and_line_break": {"path": "ftp://me:@literal@@host/\\n"},
         "options": {
             "path": "s3://vault@bucket/customers.csv",
             "read_csv_kwargs": {"storage_options": {"secret": "@literal@"}},
@@ -98,7 +104,11 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         "password": PASSWORD,
         "extra": {"session_token": TOKEN, "endpoint_url": f"https://me:{PASSWORD}@vault"},
     }
-    settings = {"AIRFLOW_CONN_VAULT": json.dumps(vault)}
+    buckets = ", ".join(f"s3://vault@{bucket}" for bucket in ("bucket", "denied", "broken"))
+    settings = {
+        "AIRFLOW_CONN_VAULT": json.dumps(vault),
+        "AIRFLOW__SEGMENTATION__ALLOWED_PATHS": buckets,
+    }
     with Airflow(folder / "home", free_port(), dags=folder / "dags", settings=settings) as airflow:
         # Airflow 3.1 gives whoever asks a token, and wants to see it.
         token = json.loads(opened(f"{airflow.url}/auth/token"))["access_token"]

@@ -110,3 +110,27 @@ def test_a_run_within_the_allowed_paths_works_and_its_model_lands_nowhere_else(
     done = dict.fromkeys(["load", "scale", "sweep", "inside", "assign"], "success")
     assert run.states == {**done, "outside": "failed"}
     assert not (tmp_path / "model.sav").exists()
+
+
+def test_without_a_setting_no_param_leads_out_of_the_project(run_dag, customers, tmp_path, monkeypatch):
+    (tmp_path / "project" / "dags").mkdir(parents=True)
+    (tmp_path / "project" / "data").mkdir()
+    customers = customers.rename(tmp_path / "project" / "data" / "customers.csv")
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(tmp_path / "project" / "dags"))
+    monkeypatch.delenv("AIRFLOW__SEGMENTATION__ALLOWED_PATHS")
+    told = []
+    arguments = {"on_failure_callback": lambda context: told.append(str(context["exception"]))}
+    params = {"model": f"{tmp_path}/.ssh/authorized_keys", "data": "/proc/self/environ"}
+    with DAG("default_paths", schedule=None, default_args=arguments, params=params) as dag:
+        load = CsvLoadOperator(task_id="load", path=str(customers), id_column="CUST_ID")
+        CsvLoadOperator(task_id="peek", path="{{ params.data }}", columns=["BALANCE"])
+        sweep = KMeansSweepOperator(task_id="sweep", data=load.output, features=["PURCHASES"], k_max=3)
+        ElbowOperator(task_id="choose", sweep=sweep.output, model_path="{{ params.model }}", k=2)
+    states = run_dag(dag).states
+    assert states == {"load": "success", "sweep": "success", "peek": "failed", "choose": "failed"}
+    assert not (tmp_path / ".ssh").exists()
+    assert len(told) == 2
+    for message in told:
+        assert " is not under [segmentation] allowed_paths, which are " in message
+        assert f", {tmp_path}/project/data, {tmp_path}/project/model, " in message
+        assert "PATH=" not in message

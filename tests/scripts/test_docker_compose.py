@@ -41,6 +41,12 @@ def test_mounts_folders_that_are_there(services, name):
 
 
 @pytest.mark.parametrize("name", AIRFLOW)
+def test_code_and_data_of_the_checkout_cannot_be_written(services, name):
+    of_checkout = [volume for volume in services[name]["volumes"] if volume.startswith("./")]
+    assert {volume for volume in of_checkout if not volume.endswith(":ro")} == {"./model:/opt/airflow/model"}
+
+
+@pytest.mark.parametrize("name", AIRFLOW)
 def test_settings_are_ones_that_airflow_knows(services, name):
     from airflow.configuration import conf
 
@@ -106,9 +112,11 @@ def test_a_secret_comes_from_the_environment_or_calls_itself_insecure(setting):
 
 
 def test_the_secrets_that_the_readme_makes_leave_none_insecure(tmp_path):
-    [block] = re.findall(r"```sh\n(cat > \.env <<END\n.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    [block] = re.findall(r"```sh\n(\(umask .+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / ".env").touch(0o666)
     subprocess.run(["bash", "-ec", block], cwd=tmp_path, check=True)
     lines = (tmp_path / ".env").read_text().splitlines()
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
     services = read_services(COMPOSE_FILE, dict(line.split("=", 1) for line in lines))
     assert "INSECURE" not in str({name: service.environment for name, service in services.items()})
     init = services["airflow-init"].environment
@@ -133,10 +141,10 @@ def test_airflow_runs_as_the_user_that_is_asked_for_and_not_as_root(services, na
 
 def test_the_image_is_the_pinned_airflow_with_all_other_requirements():
     dockerfile = (ROOT / "Dockerfile").read_text()
-    pinned = re.search(r"^apache-airflow==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    pinned = re.search(r"^apache-airflow==(\S+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert re.search(rf"^FROM apache/airflow:{pinned[1]}-python3\.1[0-3]$", dockerfile, re.MULTILINE)
     names = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements(set())}
-    in_the_image = {"apache-airflow", "apache-airflow-providers-fab", "flask-appbuilder"}
+    in_the_image = {"apache-airflow", "apache-airflow-providers-fab", "flask-appbuilder", "msgspec"}
     installed = re.search(r"--constraint /tmp/constraints.txt (.+)", dockerfile.replace("\\\n", " "))[1]
     assert names - in_the_image == set(installed.split()), "Airflow's own dependencies stay as they are"
 
@@ -148,6 +156,6 @@ def test_the_image_holds_the_folders_that_are_mounted(services):
     mounted = [volume.split(":") for volume in services["airflow-worker"]["volumes"]]
     assert dict(copied) == {
         source.removeprefix("./"): target.removeprefix("/opt/airflow/")
-        for source, target in mounted
+        for source, target, *_ in mounted
         if source.startswith("./")
     }

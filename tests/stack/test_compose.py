@@ -38,6 +38,16 @@ def test_says_loudly_which_secrets_everybody_knows(up: Stack):
     assert "INSECURE" not in told, "the values themselves have no place in a log"
 
 
+@pytest.mark.parametrize("role", ["Viewer", "User"])
+def test_an_analyst_is_shown_the_tabs_of_plugins(up: Stack, role: str):
+    up.add_user(role.lower(), role)
+    up.log_in(role.lower(), role.lower())
+    try:
+        assert "segmentation" in [plugin["name"] for plugin in up.request("GET", "/plugins")["plugins"]]
+    finally:
+        up.log_in("airflow", "airflow")
+
+
 def test_tasks_run_on_both_workers_and_pass_on_what_they_made(up: Stack, run_id: str):
     report = Report.from_json(up.xcom(DAG_ID, run_id, "choose", REPORT_KEY))
     assert (report.rows, report.rows_dropped) == (8949, 1)

@@ -51,7 +51,8 @@ def filled(metadata_database: None) -> None:
         for dag_id in ("open", "secret", "empty", HOSTILE):
             add_dag(session, dag_id)
         for number in range(4):
-            run = add_run(session, "open", f"manual__{number}", tasks=done, number=number)
+            triggered = {"k_max": 12} if number == 0 else None
+            run = add_run(session, "open", f"manual__{number}", tasks=done, number=number, conf=triggered)
             push_report(session, run, make_report(seed=number % 2, k=8 - number % 2))
         push_report(session, add_run(session, "secret", "manual__0", tasks=done), make_report(seed=2, k=5))
         mapped = add_run(
@@ -63,8 +64,12 @@ def filled(metadata_database: None) -> None:
         push_progress(session, running, make_progress())
         parted = {("sweep", 0): "success", ("sweep", 1): "running", ("sweep", 2): "running"}
         spread = add_run(session, "open", "spread", state=DagRunState.RUNNING, tasks=parted, number=25)
-        push_progress(session, spread, make_progress(done=10, total=10, sweep="one"), ("sweep", 0))
-        push_progress(session, spread, make_progress(done=4, total=10, k_min=10, sweep="one"), ("sweep", 1))
+        one, two = (make_progress(done=done, total=10, k_min=k, sweep="one") for done, k in ((10, 1), (5, 9)))
+        # Both have k = 9 and 10, and each is the better at one of them.
+        one = dataclasses.replace(one, curve=(*one.curve[:-1], (10.0, 2 * one.curve[-1][1])))
+        two = dataclasses.replace(two, curve=((9.0, 2 * two.curve[0][1]), *two.curve[1:]))
+        push_progress(session, spread, one, ("sweep", 0))
+        push_progress(session, spread, two, ("sweep", 1))
         push_progress(session, spread, make_progress(done=3, total=10, k_min=20, sweep="one"), ("sweep", 2))
         apart = add_run(session, "open", "apart", state=DagRunState.RUNNING, tasks=parted, number=26)
         for index in range(3):
@@ -72,6 +77,8 @@ def filled(metadata_database: None) -> None:
         failed = add_run(session, "open", "failed", state=DagRunState.FAILED, tasks=swept, number=6)
         push_progress(session, failed, make_progress(done=30))
         add_run(session, "open", "without", tasks=done, number=7)
+        configured = add_run(session, "open", "configured", conf={"secret": "of its own"}, number=27)
+        push(session, configured, ("choose", -1), REPORT_KEY, make_report().to_json())
         for number, (run_id, value) in enumerate(UNREADABLE.items(), start=8):
             broken = add_run(session, "open", run_id, tasks=done, number=number)
             push(session, broken, ("choose", -1), REPORT_KEY, value)
@@ -101,7 +108,7 @@ def filled(metadata_database: None) -> None:
         sampled = dataclasses.replace(
             make_report(), rows=123_456, silhouette_rows=5_012, choices=(Choice("silhouette", 30),)
         )
-        run = add_run(session, "open", "sampled", tasks=done, number=27)
+        run = add_run(session, "open", "sampled", tasks=done, number=28)
         push(session, run, ("choose", -1), REPORT_KEY, sampled.to_json())
         add_dag(session, "unlike")
         for number, (run_id, report) in enumerate(UNLIKE.items()):
@@ -158,9 +165,11 @@ def _fab_tokens() -> dict[str, str]:
         security.bulk_sync_roles([{"role": "Other Dag", "perms": [("can_read", "DAG:secret"), *allowed[1:]]}])
         security.bulk_sync_roles([{"role": "Some Dags", "perms": [("can_read", "DAG:secret"), *allowed]}])
         security.bulk_sync_roles([{"role": "No XComs", "perms": [("can_read", "DAG:open")]}])
+        security.bulk_sync_roles([{"role": "XComs only", "perms": allowed[:2]}])
         security.add_role("Nothing")
         roles = {"admin": "Admin", "viewer": "Viewer", "nobody": "Nothing", "dismissed": "Admin"}
         roles |= {"one": "One Dag", "other": "Other Dag", "some": "Some Dags", "no-xcoms": "No XComs"}
+        roles |= {"xcoms-only": "XComs only"}
         for name, role in roles.items():
             if security.find_user(username=name) is None:  # the server may have been up before
                 security.add_user(
@@ -198,8 +207,9 @@ def server(request: pytest.FixtureRequest, filled: None) -> Iterator[Server]:
     """A server, once with the simple auth manager and once with FAB's.
 
     Both know an admin, a viewer, and nobody, who may do nothing; FAB also knows "one", who may read the Dag
-    "open", "other", who may read "secret", "some", who may read both, "no-xcoms", who may read "open" but not
-    its XComs, and "dismissed", an admin no longer active. Then there are tokens that are worth nothing.
+    "open" but not its tasks, "other", who may read "secret", "some", who may read both, "no-xcoms", who may
+    read "open" but not its XComs, "xcoms-only", who may read of "open" no more than these, and "dismissed",
+    an admin no longer active. Then there are tokens that are worth nothing.
     """
     path, tokens = {"simple": (SIMPLE, _simple_tokens), "fab": (FAB, _fab_tokens)}[request.param]
     before = conf.get("core", "auth_manager")
@@ -210,6 +220,3 @@ def server(request: pytest.FixtureRequest, filled: None) -> Iterator[Server]:
         yield Server(client, known | _useless_tokens(known["admin"]))
     conf.set("core", "auth_manager", before)
     purge_cached_app()
-
-
-only_fab = pytest.mark.parametrize("server", ["fab"], indirect=True)

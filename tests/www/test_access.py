@@ -9,9 +9,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from airflow_segmentation.www.view import SegmentationView
+from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+from airflow.utils.session import create_session
+from airflow_segmentation.www import access
+from airflow_segmentation.www.view import HEADERS, SegmentationView
 from flask import Flask, Response
 from flask_appbuilder import expose
+from made.metadata import add_dag, add_team
 from starlette.routing import Mount
 
 BASE = "/pluginsv2/segmentation"
@@ -39,12 +44,14 @@ READABLE = {
     "other": {"secret"},
     "some": {"open", "secret"},
     "no-xcoms": set[str](),
+    "xcoms-only": {"open"},
 }
 """The Dags whose reports each user may read."""
 INNER = re.compile(r"Traceback|sqlalchemy|SELECT |site-packages|[a-z]+Error\b|/plugins/|segmentation-tests-")
 """What no answer may tell: stack traces, queries, and paths of this machine."""
 WITHOUT_DATA = "/static/<asked>/<name>"
 """The one rule that answers anyone: it serves scripts and styles."""
+only_fab = pytest.mark.parametrize("server", ["fab"], indirect=True)
 
 
 def flask_app(server: Any) -> Flask:
@@ -121,7 +128,7 @@ def test_the_list_holds_what_the_visitor_may_read(server: Any, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", NAMING_A_DAG)
-@pytest.mark.parametrize("server", ["fab"], indirect=True)
+@only_fab
 def test_a_user_of_one_dag_sees_that_dag_only_and_nothing_tells_which_others_exist(
     server: Any, path: str
 ) -> None:
@@ -134,10 +141,87 @@ def test_a_user_of_one_dag_sees_that_dag_only_and_nothing_tells_which_others_exi
     assert others.text == unknown.text
 
 
-@pytest.mark.parametrize("server", ["fab"], indirect=True)
+@only_fab
 def test_a_second_dag_id_does_not_slip_past_the_first(server: Any) -> None:
     for first, second in (("open", "secret"), ("secret", "open")):
         assert server.get(f"/run?dag_id={first}&dag_id={second}&run_id=manual__0", "one").status_code == 403
+
+
+@only_fab
+def test_who_may_read_xcoms_only_sees_no_run_and_no_task(server: Any) -> None:
+    for run_id in ("manual__0", "running", "spread", "failed", "mapped"):
+        text = server.get(f"/run?dag_id=open&run_id={run_id}", "xcoms-only").text
+        shown = text[text.index("<main") :]
+        assert re.search("k = 8|SSE so far", shown), run_id
+        assert not re.search(r"success|tasks have finished|failed-task|This run failed|badge \w", shown)
+        assert "data-poll" not in shown, "to be asked again tells that the run goes on"
+    assert "12 of 30" not in server.get("/", "xcoms-only").text
+
+
+@only_fab
+@pytest.mark.parametrize("run_id", ["without", "there-is-none"])
+def test_a_run_that_pushed_nothing_is_as_good_as_none_to_a_reader_of_xcoms(server: Any, run_id: str) -> None:
+    answer = server.get(f"/run?dag_id=open&run_id={run_id}", "xcoms-only")
+
+    assert answer.status_code == 404
+    assert f"There is no run {run_id} of the Dag open" in answer.text
+
+
+@only_fab
+def test_who_may_read_runs_and_not_tasks_sees_the_run_alone(server: Any) -> None:
+    going, failed = (
+        server.get(f"/run?dag_id=open&run_id={run}", "one").text for run in ("running", "failed")
+    )
+
+    assert "data-poll" in going
+    assert "tasks have finished" not in going
+    assert "This run failed" in failed
+    assert "failed-task" not in failed
+
+
+@only_fab
+def test_a_runs_configuration_is_for_readers_of_runs(server: Any) -> None:
+    texts = {
+        user: server.get("/run?dag_id=open&run_id=configured", user).text for user in ("one", "xcoms-only")
+    }
+
+    assert "of its own" in texts["one"]
+    assert "of its own" not in texts["xcoms-only"]
+
+
+@pytest.mark.parametrize("user", ["admin", None])
+@pytest.mark.parametrize("path", ["", "//run?dag_id=open", "/run/nothing-here", "/%2e%2e//x"])
+def test_what_flask_answers_in_our_place_has_our_headers_and_no_host(
+    server: Any, path: str, user: str | None
+) -> None:
+    answer = server.get(path, user, headers={"Host": "evil.example"})
+
+    assert answer.status_code in (308, 404, 405)
+    assert "evil.example" not in answer.headers.get("Location", "/") + answer.text
+    assert answer.headers.get("Location", "/pluginsv2/").startswith("/pluginsv2/")
+    for name, value in HEADERS.items():
+        assert answer.headers[name] == value, (path, answer.status_code)
+
+
+def test_an_auth_manager_hears_which_team_owns_a_dag_where_there_are_teams(
+    metadata_database: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(SimpleAuthManager):
+        def is_authorized_dag(self, *, details: DagDetails | None = None, **_: Any) -> bool:  # type: ignore[override]
+            heard.append(details)
+            return True
+
+    heard: list[DagDetails | None] = []
+    monkeypatch.setattr(access, "get_auth_manager", Asked)
+    with create_session(scoped=False) as session:
+        add_dag(session, "of-a-team", bundle="north's")
+        add_team(session, "north", bundle="north's")
+
+    for multi_team in ("False", "True"):
+        monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", multi_team)
+        assert access.Viewer(user=None).may_read("of-a-team")
+
+    assert heard == [DagDetails(id="of-a-team"), DagDetails(id="of-a-team", team_name="north")]
 
 
 def test_the_header_serves_as_well_as_the_cookie(server: Any) -> None:
@@ -214,6 +298,7 @@ def test_no_answer_is_cached_sniffed_framed_elsewhere_or_scripted_inline(
 
     assert headers["Cache-Control"] == "no-store"
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == policy["frame-ancestors"] == "'self'"
     assert not any("unsafe" in sources or "http" in sources for sources in policy.values())

@@ -342,6 +342,11 @@ def test_a_sparkline_of_a_falling_curve_falls() -> None:
     assert figures.sparkline([(1, 9.0), (2, 3.0), (3, 1.0)]) == "2.0,2.0 48.0,17.0 94.0,22.0"
 
 
+def test_a_sparkline_has_its_largest_value_at_the_top() -> None:
+    # SVG counts from the top.
+    assert figures.sparkline([(1, 30), (2, 10), (5, 20)]) == "2.0,2.0 25.0,22.0 94.0,12.0"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -163,12 +163,14 @@ class ParquetRows:
 def as_floats(column: Any) -> Floats:
     """Return an Arrow column of numbers as float64, of shape (n_rows,); missing values are NaN.
 
+    Whole numbers beyond 2**53 are rounded; true is 1 and false 0.
+
     Arrow's own `to_numpy` imports pandas on the way, which takes a third of a second.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = column.cast(pa.float64())
+    column = column.cast(pa.float64(), safe=False)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     values = _buffer(column, np.float64)

@@ -119,7 +119,7 @@ def sweep_table(
     Raises
     ------
     ValueError
-        If there are fewer distinct rows than `k_min`, or the range is none.
+        If there are fewer distinct rows than `k_min`, the range is none, or differences cannot be squared.
     """
     if not 1 <= k_min <= k_max:
         raise ValueError(f"k_min={k_min} and k_max={k_max} should be 1 <= k_min <= k_max")
@@ -128,6 +128,8 @@ def sweep_table(
         sample = table.sample(_sample_size(table.features), random_state)
         weights = np.ones(len(sample.rows)) if sample.weights is None else sample.weights
         points = Points(sample.rows, weights)
+        if len(points) > 1 and points.total < np.finfo(np.float64).tiny:
+            raise ValueError("The rows differ by so little that squares of it vanish; scale them first")
         k_max = _possible(k_max, k_min, len(points))
         k_values = sorted({1, *range(k_min, k_max + 1)})
         fits = _restored(state, k_values) if state is not None else []

@@ -7,12 +7,19 @@ import contextlib
 import json
 import os
 import re
+import reprlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_segmentation.errors import InputError
+from airflow_segmentation.errors import InputError, has_control
+from airflow_segmentation.storage import without_secrets
 
 _NOTHING = (None, "", "None", "null")
+
+_shown = reprlib.Repr()
+"""How a value is shown in a message, whatever a param or a task made of it."""
+_shown.maxstring = _shown.maxother = 200
 
 
 def as_uri(name: str, value: Any) -> str:
@@ -25,9 +32,11 @@ def as_uri(name: str, value: Any) -> str:
             f"{name} holds {len(value)} paths and should be one; map this task too, with "
             f".partial(…).expand({name}=…)"
         )
-    if not isinstance(value, (str, os.PathLike)) or str(value).strip() in _NOTHING or "\0" in str(value):
+    if not isinstance(value, (str, os.PathLike)) or str(value).strip() in _NOTHING or has_control(str(value)):
+        shown = without_secrets(value) if isinstance(value, str) else value
         raise InputError(
-            f"{name}={value!r} should be a path or a URI; look at the template or the task that it comes from"
+            f"{name}={_shown.repr(shown)} should be a path or a URI; look at the template or the task that "
+            "it comes from"
         )
     return str(value)
 
@@ -51,8 +60,8 @@ def as_connection(value: Any) -> str | None:
 def _optional_text(name: str, value: Any, what: str) -> str | None:
     if value in _NOTHING:
         return None
-    if not isinstance(value, str):
-        raise InputError(f"{name}={value!r} should be {what}")
+    if not isinstance(value, str) or has_control(value):
+        raise InputError(f"{name}={_shown.repr(value)} should be {what}")
     return value
 
 
@@ -64,7 +73,9 @@ def as_digest(name: str, value: Any) -> str | None:
     if value in _NOTHING:
         return None
     if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
-        raise InputError(f"{name}={value!r} should be the model_digest that ElbowOperator returned")
+        raise InputError(
+            f"{name}={_shown.repr(value)} should be the model_digest that ElbowOperator returned"
+        )
     return value
 
 
@@ -75,7 +86,7 @@ def as_int(name: str, value: Any, minimum: int) -> int:
     """
     number = as_optional_int(name, value, minimum)
     if number is None:
-        raise InputError(f"{name}={value!r} should be an integer of at least {minimum}")
+        raise InputError(f"{name}={_shown.repr(value)} should be an integer of at least {minimum}")
     return number
 
 
@@ -91,7 +102,7 @@ def as_optional_int(name: str, value: Any, minimum: int) -> int | None:
             raise ValueError
         number = int(value)
     except (TypeError, ValueError):
-        raise InputError(f"{name}={value!r} should be an integer") from None
+        raise InputError(f"{name}={_shown.repr(value)} should be an integer") from None
     if number < minimum:
         raise InputError(f"{name}={number} should be >= {minimum}")
     return number
@@ -108,17 +119,17 @@ def as_names(name: str, value: Sequence[str] | str | None) -> list[str] | None:
         if value.lstrip().startswith("["):
             try:
                 value = _list_in(value)
-            except (SyntaxError, ValueError):
-                raise InputError(f"{name}={value!r} should be a list of column names") from None
+            except (SyntaxError, ValueError, RecursionError, MemoryError):  # the latter two if it nests
+                raise InputError(f"{name}={_shown.repr(value)} should be a list of column names") from None
         else:
             value = [item.strip() for item in value.split(",")]
-    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) and item for item in value):
-        raise InputError(f"{name}={value!r} should be a list of column names")
+    if not isinstance(value, (list, tuple)) or not all(map(_is_name, value)):
+        raise InputError(f"{name}={_shown.repr(value)} should be a list of column names")
     if not value:
         raise InputError(f"{name} is empty; name at least one column")
-    twice = sorted({item for item in value if list(value).count(item) > 1})
+    twice = sorted(item for item, count in Counter(value).items() if count > 1)
     if twice:
-        raise InputError(f"{name} names {', '.join(map(repr, twice))} twice; name each column once")
+        raise InputError(f"{name} names {', '.join(map(repr, twice[:30]))} twice; name each column once")
     return list(value)
 
 
@@ -130,21 +141,26 @@ def as_uris(name: str, value: Any) -> list[str]:
     items: Any = [value]
     if isinstance(value, str) and value.lstrip().startswith("["):
         # A file may be named so, too: what is no list is one URI.
-        with contextlib.suppress(SyntaxError, ValueError):
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
             items = _list_in(value)
     elif not isinstance(value, str) and isinstance(value, Sequence):
         items = list(value)  # mapped tasks return a sequence that is no list
     if not items:
         raise InputError(f"{name} is empty; no task returned a URI")
     if not isinstance(items, list):
-        raise InputError(f"{name}={value!r} should be a URI, or a list of them")
+        raise InputError(f"{name}={_shown.repr(value)} should be a URI, or a list of them")
     return [as_uri(name, item) for item in items]
+
+
+def _is_name(item: Any) -> bool:
+    return isinstance(item, str) and item != "" and not has_control(item)
 
 
 def _list_in(text: str) -> Any:
     """Return the list that is written in a text, as JSON or as Python writes it.
 
     :raises SyntaxError, ValueError: if there is none.
+    :raises RecursionError, MemoryError: if lists in it hold lists, some hundred deep.
     """
     try:
         return json.loads(text)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_segmentation.csv import Csv, csv_to_table
+from airflow_segmentation.csv_files import Csv, csv_to_table
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_connection, as_name, as_names, as_uri
 from airflow_segmentation.outputs import output_uri
@@ -74,16 +74,4 @@ class CsvLoadOperator(BaseOperator):
         for column, count in incomplete.items():
             self.log.info("Column %s misses %d of %d values", column, count, loaded.rows)
         self.log.info("%d columns are complete", len(loaded.missing) - len(incomplete))
-        for column in loaded.missing:
-            stem, _, number = column.rpartition(".")
-            if stem in loaded.missing and number.isdigit():
-                self.log.warning(
-                    "Column %r seems to be in the file twice; the second is called %r here", stem, column
-                )
-        if len(loaded.missing) == 1 and any(mark in column for column in loaded.missing for mark in ";\t|"):
-            self.log.warning(
-                "The file has a single column, %r; if it has more, name their separator with "
-                "read_csv_kwargs={'sep': …}",
-                *loaded.missing,
-            )
         return uri

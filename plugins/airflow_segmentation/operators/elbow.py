@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_segmentation.csv import open_data
+from airflow_segmentation.csv_files import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.links import ElbowLink
 from airflow_segmentation.model import build_model, save_model
@@ -18,6 +18,7 @@ from airflow_segmentation.reporting import Chooser, build_report
 from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.sweep_join import join_sweeps
 from airflow_segmentation.sweep_table import Sweep, read_sweep, write_sweep
+from airflow_segmentation.xcoms import push_record
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -109,8 +110,8 @@ class ElbowOperator(BaseOperator):
             write_sweep(sweep, sweep_uri)
         digest = save_model(model, model_path, conn_id, writer_of(context))
         report = dataclasses.replace(report, model_digest=digest, warnings=(*report.warnings, *lacking))
-        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
-        context["ti"].xcom_push(key=SUMMARY_KEY, value=report.summary().to_json())
+        push_record(context, REPORT_KEY, report.to_json())
+        push_record(context, SUMMARY_KEY, report.summary().to_json())
         for warning in report.warnings:
             self.log.warning("%s", warning)
         self.log.info(

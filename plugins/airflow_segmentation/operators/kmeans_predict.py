@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_segmentation.csv import open_data
+from airflow_segmentation.csv_files import open_data
 from airflow_segmentation.model import load_model
 from airflow_segmentation.operators.arguments import as_connection, as_digest, as_name, as_uri
 from airflow_segmentation.outputs import output_uri

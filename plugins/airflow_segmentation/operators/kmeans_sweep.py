@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_segmentation.csv import open_data
+from airflow_segmentation.csv_files import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_connection, as_int, as_names, as_optional_int, as_uri
 from airflow_segmentation.outputs import output_uri
@@ -20,6 +20,7 @@ from airflow_segmentation.scaling import Scaling, unscaled
 from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.sweep_state import SweepState
 from airflow_segmentation.sweep_table import SCORES, Sweep, write_sweep
+from airflow_segmentation.xcoms import push_record
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -243,7 +244,7 @@ class _Reporter:
     """
 
     def __init__(self, context: Context, state: SweepState, sweep: str, log: Logger) -> None:
-        self._ti = context["ti"]
+        self._context = context
         self._state = state
         self._sweep = sweep
         self._log = log
@@ -254,16 +255,14 @@ class _Reporter:
             return
         self._state.save(progress.state)
         curve = zip(progress.k_values.tolist(), progress.inertias.tolist(), strict=True)
-        self._ti.xcom_push(
-            key=PROGRESS_KEY,
-            value=Progress(
-                done=progress.done,
-                total=progress.total,
-                curve=tuple((float(k), significant(sse)) for k, sse in curve),
-                sweep=self._sweep,
-                updated_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            ).to_json(),
+        record = Progress(
+            done=progress.done,
+            total=progress.total,
+            curve=tuple((float(k), significant(sse)) for k, sse in curve),
+            sweep=self._sweep,
+            updated_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
+        push_record(self._context, PROGRESS_KEY, record.to_json())
         self._log.info(
             "%d of %d steps done, up to k=%d", progress.done, progress.total, progress.k_values.max(initial=0)
         )

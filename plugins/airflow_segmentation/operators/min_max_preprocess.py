@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_segmentation.csv import open_data
+from airflow_segmentation.csv_files import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_connection, as_names, as_uri
 from airflow_segmentation.outputs import output_uri
@@ -49,6 +49,8 @@ class MinMaxPreprocessOperator(BaseOperator):
             raise ValueError(f"missing={missing!r} should be one of {', '.join(map(repr, MISSING_RULES))}")
         if len(feature_range) != 2 or not feature_range[0] < feature_range[1]:
             raise ValueError(f"feature_range={feature_range!r} should be a minimum and a larger maximum")
+        if not 1e-100 < feature_range[1] - feature_range[0] <= max(map(abs, feature_range)) * 2 < 1e100:
+            raise ValueError(f"feature_range={feature_range!r} should be of numbers that can be squared")
         self.data = data
         self.features = features
         self.missing = missing

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_segmentation.report import CurvePoint, Progress, Report, Summary
+from airflow_segmentation.report import MAX_NUMBER, CurvePoint, Progress, Report, Summary
 from airflow_segmentation.www.alike import METHOD_NAMES, described, differences, groups
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ AXES = {
 LEGEND_ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
 MAX_LABEL = 28
 """Characters of a name that an axis has room for."""
+MAX_HOVER = 200
+"""Characters of a name that each cell of a heat map repeats."""
 MAX_NUMBERED_SEGMENTS = 12
 """Segments up to which a heat map has room to print a number in each cell."""
 MAX_CURVES = 10
@@ -485,7 +487,8 @@ def curves(reports: Sequence[Listed]) -> Figure:
         if summary is None:
             continue
         left = 1 - summary.explained
-        total = summary.sse / left if left > 0 else max((sse for _, sse in summary.curve), default=0) or 1.0
+        total = summary.sse / left if left > 0 else max((sse for _, sse in summary.curve), default=0)
+        total = max(total, 1 / MAX_NUMBER)
         differs = differences(summary, first) if first else ""
         dashes = ("dot", "dashdot") if differs else ("solid", "dash")
         name = _label(run_id, 44) + (f": {_text(differs)}" if differs else "")
@@ -620,7 +623,7 @@ def _heat_map(
                 "z": [list(row) for row in z],
                 "text": [list(row) for row in text],
                 "customdata": [
-                    [[_text(label), note]] * len(columns)
+                    [[_text(label[:MAX_HOVER]), note]] * len(columns)
                     for label, note in zip(labels, notes or [""] * len(labels), strict=True)
                 ],
                 "texttemplate": "%{text}" if len(columns) <= MAX_NUMBERED_SEGMENTS else "",

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import csv
 import io
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
 
 from airflow_segmentation.links import page_path, ui_path
 from airflow_segmentation.report import Progress, Report
 from airflow_segmentation.www import drift, figures, words
 from airflow_segmentation.www.alike import METHOD_NAMES, Setting, differences, settings
-from airflow_segmentation.www.runs import SORTS, Listed, ListPage, Query, Run, Task
+from airflow_segmentation.www.runs import SORTS, KeptElsewhere, Listed, ListPage, Query, Run, Task
 from airflow_segmentation.www.static_files import PLOTLY, path_of, static_url
 
 FEATURES_SHOWN = 12
@@ -32,6 +37,11 @@ Link = Callable[..., str]
 def when(moment: datetime | None) -> str:
     """Return a moment for people to read, in UTC."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M") if moment else words.ABSENT
+
+
+def as_json(figure: figures.Figure) -> Markup:
+    """Return a chart for a script element; what is no number, such as the quotient of odd ones, is null."""
+    return htmlsafe_json_dumps(figure, dumps=lambda value, **_: msgspec.json.encode(value).decode())
 
 
 # Not Flask's environment: that would run Flask-AppBuilder's context processors, which know another user.
@@ -53,6 +63,7 @@ templates.globals |= {
     "sparkline": figures.sparkline,
 }
 templates.filters |= {
+    "figure": as_json,
     "short": figures.short,
     "percent": words.percent,
     "optional": words.optional,
@@ -186,14 +197,20 @@ def segments_table(report: Report, k: int, order: str) -> dict[str, Any]:
 def progress_page(
     run: Run,
     sweeps: Sequence[tuple[Task, Progress]],
-    finished: tuple[int, int],
+    elsewhere: KeptElsewhere | None,
+    finished: tuple[int, int] | None,
     failed: Sequence[Task],
     reported: Sequence[Task],
 ) -> dict[str, Any]:
-    """Return what the page of a run without a report shows, or of a task that pushed none."""
+    """Return what the page of a run without a report shows, or of a task that pushed none.
+
+    :param elsewhere: why how far the sweeps have come cannot be read.
+    :param finished: how many of the run's tasks have, and how many there are; None for who may not know.
+    """
     return {
         "run": run,
         "sweeps": [(task, progress, figures.growing(progress)) for task, progress in sweeps],
+        "elsewhere": elsewhere,
         "finished": finished,
         "failed": failed,
         "reported": reported,
@@ -288,12 +305,14 @@ def dag_page(
     task: Task,
     tasks: Sequence[Task],
     reports: Sequence[Listed],
+    unread: Sequence[Listed],
     comparison: Comparison,
     compared: Mapping[str, Report],
 ) -> dict[str, Any]:
     """Return what the page of a Dag shows: its trends, the curves of some runs, and the drift between two.
 
     :param reports: the task's latest reports, oldest first.
+    :param unread: those that cannot be read, latest first.
     :param compared: the two reports to compare, by run id.
     """
     before, after = compared.get(comparison.before), compared.get(comparison.after)
@@ -309,6 +328,7 @@ def dag_page(
         "task": task,
         "tasks": tasks,
         "reports": reports,
+        "unread": unread,
         "comparison": comparison,
         "changes": changes,
         "given": given,
@@ -340,12 +360,9 @@ def self_contained(context: Mapping[str, Any]) -> str:
         # The one thing that must not stand in an inline script is what would end it.
         return path_of(name).read_text(encoding="utf-8").replace("</script", "<\\/script")
 
-    return render(
-        "charts.html",
-        **context,
-        style=read("page.css"),
-        scripts=[read(name) for name in ("colour-mode.js", PLOTLY, "charts.js")],
-    )
+    scripts = [read(name) for name in ("colour-mode.js", PLOTLY, "charts.js")]
+    hashes = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
+    return render("charts.html", **context, style=read("page.css"), scripts=scripts, hashes=hashes)
 
 
 def _int(text: str | None, default: int) -> int:

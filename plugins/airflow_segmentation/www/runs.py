@@ -5,6 +5,7 @@ Each function is a fixed number of queries, however many runs or reports there a
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.utils.state import DagRunState, State
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Text, and_, case, cast, func, or_, select
 
 from airflow_segmentation.report import (
+    MAX_REPORT_BYTES,
     PROGRESS_KEY,
     REPORT_KEY,
     SUMMARY_KEY,
@@ -27,6 +30,8 @@ from airflow_segmentation.report import (
     ReportError,
     Summary,
 )
+from airflow_segmentation.storage import without_secrets
+from airflow_segmentation.xcoms import are_records_past, configured_backend, name_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -36,11 +41,28 @@ PAGE_SIZE = 25
 MAX_TASKS = 200
 """Task instances of a run that are looked at: a mapped task can have thousands."""
 MAX_GOING = 500
-"""Running runs, of whatever Dag, among which sweeps under way are looked for."""
+"""Running runs, of whatever Dag, among which sweeps under way are looked for; as many tasks of theirs are."""
 MAX_SWEEPS = 4
 """Sweeps of a run whose curves are drawn while they grow."""
 MAX_TREND = 100
 """Reports of a Dag whose trend is drawn, latest first."""
+LONGEST = {REPORT_KEY: 4 * MAX_REPORT_BYTES, SUMMARY_KEY: 32_000, PROGRESS_KEY: 32_000}
+"""Characters of a record up to which it is read: PostgreSQL writes small numbers out at some length."""
+
+
+class KeptElsewhere(ReportError):
+    """A record that an XCom backend stored its own way, of which the database holds only what that left.
+
+    :param backend: the backend's name.
+    :param past: whether records are written past it by now.
+    :param uri: where the record lies, as far as the database tells.
+    """
+
+    def __init__(self, backend: str, past: bool, uri: str | None) -> None:
+        super().__init__(f"The XCom backend {backend} keeps it elsewhere")
+        self.backend = backend
+        self.past = past
+        self.uri = uri
 
 
 @dataclass(frozen=True)
@@ -49,10 +71,11 @@ class Run:
 
     dag_id: str
     run_id: str
-    state: str
+    state: str | None
+    """None for those who may read what its tasks pushed, and not the run itself."""
     run_after: datetime
     conf: dict[str, Any]
-    """Its configuration, where one run is read; empty in a list."""
+    """Its configuration, where one run is read; empty in a list, and where the state is None."""
 
     @property
     def going(self) -> bool:
@@ -88,6 +111,8 @@ class Listed:
     task: Task
     summary: Summary | None
     progress: Progress | None
+    problem: ReportError | None = None
+    """Why neither could be read."""
 
 
 @dataclass(frozen=True)
@@ -149,23 +174,28 @@ def read_report(session: Session, run: Run, task: Task) -> Report | None:
     :raises ReportError: if it cannot be read.
     """
     value = _value(session, run, task, REPORT_KEY)
-    return None if value is None else Report.from_json(value)
+    return None if value is None else _record(Report, value)
 
 
 def read_sweeps(session: Session, run: Run) -> list[tuple[Task, Progress]]:
     """Return how far each sweep of a run has come, at most `MAX_SWEEPS`; mapped tasks may share one.
 
-    :raises ReportError: if one cannot be read.
+    :raises KeptElsewhere: if an XCom backend keeps it.
     """
-    rows = session.execute(_pushed_in(run, PROGRESS_KEY, XComModel.value))
-    found = [(Task(*task), Progress.from_json(value)) for *task, value in rows]
+    found = []
+    for *task, value in session.execute(_pushed_in(run, PROGRESS_KEY, _text(PROGRESS_KEY))):
+        progress, problem = _readable(Progress, value)
+        if isinstance(problem, KeptElsewhere):
+            raise problem
+        if progress:
+            found.append((Task(*task), progress))
     return _joined(found)[:MAX_SWEEPS]
 
 
 def read_reports(session: Session, dag_id: str, task: Task, run_ids: Collection[str]) -> dict[str, Report]:
     """Return the readable reports that a task pushed in some runs of its Dag, by run id."""
     rows = session.execute(
-        select(XComModel.run_id, XComModel.value).where(
+        select(XComModel.run_id, _text(REPORT_KEY)).where(
             XComModel.dag_id == dag_id,
             XComModel.run_id.in_(run_ids),
             XComModel.task_id == task.task_id,
@@ -173,7 +203,7 @@ def read_reports(session: Session, dag_id: str, task: Task, run_ids: Collection[
             XComModel.key == REPORT_KEY,
         )
     )
-    read = {run_id: _readable(Report, value) for run_id, value in rows}
+    read = {run_id: _readable(Report, value)[0] for run_id, value in rows}
     return {run_id: report for run_id, report in read.items() if report}
 
 
@@ -218,7 +248,7 @@ def list_reports(session: Session, counts: Mapping[str, int], query: Query) -> L
     :param counts: the Dags to list the runs of, and how many reports each has.
     """
     dag_ids = sorted({query.dag_id} & counts.keys()) if query.dag_id else sorted(counts)
-    keys = (XComModel.dag_run_id, XComModel.task_id, XComModel.map_index)
+    keys = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
     matching = _matching(_pushed(SUMMARY_KEY, *keys).where(XComModel.dag_id.in_(dag_ids)), query)
     total = (
         session.scalar(select(func.count()).select_from(matching.subquery())) or 0
@@ -231,10 +261,16 @@ def list_reports(session: Session, counts: Mapping[str, int], query: Query) -> L
     first = column.desc() if query.sort.startswith("-") else column.asc()
     order = (first.nulls_last(), DagRun.id.desc(), XComModel.task_id, XComModel.map_index)
     # The keys of a page's rows are found before their values: to sort all values would move megabytes about.
-    found = matching.order_by(*order).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE).subquery()
-    of_page = and_(*(key == found.c[key.name] for key in keys))
-    rows = session.execute(_listed(SUMMARY_KEY).join(found, of_page).order_by(*order))
-    return ListPage(tuple(_as_listed(rows, Summary)), total, page, pages)
+    # They are written out, since Airflow 3.4's view of two tables would be read whole for a join with them.
+    found = session.execute(matching.order_by(*order).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
+    rows = session.execute(
+        _listed(SUMMARY_KEY).where(
+            *(column.in_({row[place] for row in found}) for place, column in enumerate(keys))
+        )
+    )
+    by_key = {(row.dag_id, row.run_id, row.task_id, row.map_index): row for row in rows}
+    listed = [by_key[tuple(key)] for key in found if tuple(key) in by_key]
+    return ListPage(tuple(_as_listed(listed, Summary)), total, page, pages)
 
 
 def list_going(session: Session, dag_ids: Collection[str]) -> list[Listed]:
@@ -252,6 +288,7 @@ def list_going(session: Session, dag_ids: Collection[str]) -> list[Listed]:
         _listed(PROGRESS_KEY)
         .where(DagRun.id.in_(going))
         .order_by(DagRun.run_after.desc(), DagRun.id, XComModel.task_id, XComModel.map_index)
+        .limit(MAX_GOING)
     )
     listed = [row for row in _as_listed(rows, Progress) if row.run.dag_id in dag_ids]
     by_run = groupby(listed, lambda row: row.run)
@@ -275,7 +312,10 @@ def reporting_tasks(session: Session, dag_id: str) -> list[Task]:
 
 
 def trend(session: Session, dag_id: str, task: Task) -> list[Listed]:
-    """Return a task's latest reports over the runs of its Dag, at most `MAX_TREND`, oldest first."""
+    """Return a task's latest reports over the runs of its Dag, at most `MAX_TREND`, oldest first.
+
+    Those that cannot be read are among them.
+    """
     rows = session.execute(
         _listed(SUMMARY_KEY)
         .where(
@@ -286,7 +326,7 @@ def trend(session: Session, dag_id: str, task: Task) -> list[Listed]:
         .order_by(DagRun.run_after.desc())
         .limit(MAX_TREND)
     )
-    return [row for row in reversed(list(_as_listed(rows, Summary))) if row.summary]
+    return list(_as_listed(rows, Summary))[::-1]
 
 
 def _joined(sweeps: Iterable[tuple[Task, Any]]) -> list[tuple[Task, Any]]:
@@ -336,7 +376,13 @@ def _pushed_in(run: Run, key: str, *columns: Any) -> Select[Any]:
 
 
 def _listed(key: str) -> Select[Any]:
-    return _pushed(key, *_RUN, XComModel.task_id, XComModel.map_index, XComModel.value)
+    return _pushed(key, *_RUN, XComModel.task_id, XComModel.map_index, _text(key))
+
+
+def _text(key: str) -> Any:
+    """Return the column of what XComs of this key hold, as JSON; empty where that is too long to be read."""
+    text = cast(XComModel.value, Text)
+    return case((func.length(text) <= LONGEST[key], text), else_="").label("value")
 
 
 def _pushed(key: str, *columns: Any) -> Select[Any]:
@@ -349,8 +395,11 @@ def _sorting(session: Session, by: str) -> Any:
         return {"time": DagRun.run_after, "dag": XComModel.dag_id}[by]
     # PostgreSQL compares JSON values as what they are, but fails to cast one that is no number; SQLite and
     # MySQL compare JSON as text, but cast whatever comes.
-    figure = XComModel.value[by]
-    return figure if session.get_bind().dialect.name == "postgresql" else figure.as_float()
+    figure, text = XComModel.value[by], cast(XComModel.value, Text)
+    fits = func.length(text) <= LONGEST[SUMMARY_KEY]
+    if session.get_bind().dialect.name == "postgresql":
+        return case((fits, figure))
+    return case((and_(fits, func.json_valid(text) == 1), figure.as_float()))
 
 
 def _matching(statement: Select[Any], query: Query) -> Select[Any]:
@@ -370,12 +419,13 @@ def _matching(statement: Select[Any], query: Query) -> Select[Any]:
 
 def _as_listed(rows: Iterable[Any], kind: type[Summary] | type[Progress]) -> Iterable[Listed]:
     for row in rows:
-        record = _readable(kind, row.value)
+        record, problem = _readable(kind, row.value)
         yield Listed(
             run=_run(row),
             task=Task(row.task_id, row.map_index),
             summary=record if isinstance(record, Summary) else None,
             progress=record if isinstance(record, Progress) else None,
+            problem=problem,
         )
 
 
@@ -391,7 +441,7 @@ def _run(row: Any, conf: Any = None) -> Run:
 
 def _value(session: Session, run: Run, task: Task, key: str) -> Any:
     return session.scalar(
-        select(XComModel.value).where(
+        select(_text(key)).where(
             XComModel.dag_id == run.dag_id,
             XComModel.run_id == run.run_id,
             XComModel.task_id == task.task_id,
@@ -401,9 +451,37 @@ def _value(session: Session, run: Run, task: Task, key: str) -> Any:
     )
 
 
-def _readable(kind: Any, value: Any) -> Any:
-    """Return a record, or None where it cannot be read: one broken report must not break a list."""
+def _readable(kind: Any, value: Any) -> tuple[Any, ReportError | None]:
+    """Return a record, or None and why it cannot be read: one broken report must not break a list."""
+    try:
+        return _record(kind, value), None
+    except ReportError as error:
+        return None, error
+
+
+def _record(kind: Any, value: str) -> Any:
+    """Return the record that a text of :func:`_text` holds.
+
+    :raises ReportError: if it cannot be read; :class:`KeptElsewhere` if an XCom backend is why.
+    """
+    if not value:
+        raise ReportError(
+            f"The {kind.__name__.lower()} is longer than any that a task writes, and was not read"
+        )
     try:
         return kind.from_json(value)
     except ReportError:
+        backend = configured_backend()
+        stored = _json(value)
+        # What every record says of itself; it is there, whatever else is wrong with one that came as it is.
+        if backend is BaseXCom or (isinstance(stored, dict) and "schema_version" in stored):
+            raise
+        uri = without_secrets(stored) if isinstance(stored, str) and "://" in stored else None
+        raise KeptElsewhere(name_of(backend), are_records_past(backend), uri) from None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
         return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.utils.session import create_session
@@ -14,8 +16,9 @@ from werkzeug.exceptions import NotFound
 
 from airflow_segmentation.links import ROUTE_BASE, page_path
 from airflow_segmentation.report import Report, ReportError
-from airflow_segmentation.www import pages, runs
+from airflow_segmentation.www import pages, runs, words
 from airflow_segmentation.www.access import BadToken, Forbidden, NotLoggedIn, Viewer, authenticate, login_url
+from airflow_segmentation.www.runs import KeptElsewhere
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -44,11 +47,13 @@ class SegmentationView(BaseView):
         blueprint: Blueprint = super().create_blueprint(*args, **kwargs)
         blueprint.before_request(_let_in)
         blueprint.after_request(_harden)
+        blueprint.after_app_request(_harden_redirect)
         blueprint.register_error_handler(NotLoggedIn, _not_logged_in)
         blueprint.register_error_handler(BadToken, _bad_token)
         blueprint.register_error_handler(Forbidden, _forbidden)
         blueprint.register_error_handler(NotFound, _not_found)
         blueprint.register_error_handler(ReportError, _unreadable)
+        blueprint.register_error_handler(KeptElsewhere, _kept_elsewhere)
         return blueprint
 
     @expose("/")
@@ -61,7 +66,11 @@ class SegmentationView(BaseView):
                 dag_id: count for dag_id, count in runs.count_reports(session).items() if dag_id in readable
             }
             listed = runs.list_reports(session, counts, query)
-            going = runs.list_going(session, readable)
+            going = [
+                row
+                for row in runs.list_going(session, readable)
+                if _viewer().may_read(row.run.dag_id, DagAccessEntity.RUN)
+            ]
         return _page("runs.html", **pages.runs_page(listed, going, query, sorted(counts), request.args))
 
     @expose("/run")
@@ -69,14 +78,23 @@ class SegmentationView(BaseView):
         """Show the report of a run, or how far the run has come."""
         with create_session(scoped=False) as session:
             run = _run(session)
-            tasks = runs.reported_tasks(session, run)
+            tasks = _tasks(session, run)
             task = _task(tasks)
             report = task and runs.read_report(session, run, task)
             if task and report:
-                return _page("run.html", **pages.run_page(run, task, tasks, report, request.args, _conf(run)))
-            sweeps = runs.read_sweeps(session, run)
-            finished, failed = runs.finished_tasks(session, run), runs.failed_tasks(session, run)
-        return _page("progress.html", **pages.progress_page(run, sweeps, finished, failed, tasks))
+                return _page("run.html", **pages.run_page(run, task, tasks, report, request.args, run.conf))
+            try:
+                sweeps, elsewhere = runs.read_sweeps(session, run), None
+            except KeptElsewhere as error:
+                sweeps, elsewhere = [], error
+            if run.state is None and not tasks and not sweeps and not elsewhere:
+                raise _no_run()  # that it exists is more than its viewer may know
+            finished, failed = None, []
+            if _may_read_tasks(run):
+                finished, failed = runs.finished_tasks(session, run), runs.failed_tasks(session, run)
+            else:
+                sweeps = [(runs.Task(*task.key), progress) for task, progress in sweeps]
+        return _page("progress.html", **pages.progress_page(run, sweeps, elsewhere, finished, failed, tasks))
 
     @expose("/dag")
     def dag(self) -> Response:
@@ -85,9 +103,12 @@ class SegmentationView(BaseView):
         with create_session(scoped=False) as session:
             tasks = runs.reporting_tasks(session, dag_id)
             task = _task(tasks)
-            reports = runs.trend(session, dag_id, task) if task else []
-            if not task or not reports:
+            pushed = runs.trend(session, dag_id, task) if task else []
+            reports = [row for row in pushed if row.summary]
+            if not task or not pushed:
                 return _page("message.html", 200, **_NO_REPORTS)
+            if not reports:
+                raise pushed[-1].problem or ReportError
             comparison = pages.Comparison.of(
                 reports,
                 request.args.getlist("curves"),
@@ -95,7 +116,8 @@ class SegmentationView(BaseView):
                 request.args.get("after", ""),
             )
             compared = runs.read_reports(session, dag_id, task, {comparison.before, comparison.after})
-        return _page("dag.html", **pages.dag_page(dag_id, task, tasks, reports, comparison, compared))
+        unread = [row for row in reversed(pushed) if not row.summary]
+        return _page("dag.html", **pages.dag_page(dag_id, task, tasks, reports, unread, comparison, compared))
 
     @expose("/run/sweep.csv")
     def sweep_csv(self) -> Response:
@@ -139,9 +161,22 @@ def _viewer() -> Viewer:
     return request.environ["segmentation.viewer"]
 
 
-def _harden(response: Response) -> Response:
+def _harden(response: Any) -> Any:
     response.headers.update(HEADERS)
     return response
+
+
+def _harden_redirect(response: Response) -> Response:
+    """Treat what Flask answers in our place, such as a redirect to the address with one slash more or less.
+
+    Its location would be absolute, and of whatever host the request names.
+    """
+    if request.blueprint is not None or not request.path.lstrip("/").startswith(ROUTE_BASE.lstrip("/")):
+        return response
+    if response.location:
+        path = urlsplit(response.location)._replace(scheme="", netloc="").geturl()
+        return _harden(redirect("/" + path.lstrip("/"), response.status_code))
+    return _harden(response)
 
 
 def _argument(name: str) -> str:
@@ -155,13 +190,25 @@ def _argument(name: str) -> str:
 def _run(session: Any) -> runs.Run:
     run = runs.find_run(session, _argument("dag_id"), _argument("run_id"))
     if run is None:
-        raise NotFound(f"There is no run {request.args['run_id']} of the Dag {request.args['dag_id']}.")
-    return run
+        raise _no_run()
+    if _viewer().may_read(run.dag_id, DagAccessEntity.RUN):
+        return run
+    return dataclasses.replace(run, state=None, conf={})
 
 
-def _conf(run: runs.Run) -> dict[str, Any]:
-    """Return a run's configuration, which may hold more than the viewer may see."""
-    return run.conf if _viewer().may_read(run.dag_id, DagAccessEntity.RUN) else {}
+def _no_run() -> NotFound:
+    return NotFound(f"There is no run {request.args['run_id']} of the Dag {request.args['dag_id']}.")
+
+
+def _may_read_tasks(run: runs.Run) -> bool:
+    """Return whether the viewer may read a run's tasks, and not only what they pushed."""
+    return run.state is not None and _viewer().may_read(run.dag_id, DagAccessEntity.TASK_INSTANCE)
+
+
+def _tasks(session: Any, run: runs.Run) -> list[runs.Task]:
+    """Return the tasks of a run that pushed a report; what a mapped one is called is the task's own."""
+    tasks = runs.reported_tasks(session, run)
+    return tasks if _may_read_tasks(run) else [runs.Task(*task.key) for task in tasks]
 
 
 def _task(tasks: list[runs.Task]) -> runs.Task | None:
@@ -187,7 +234,7 @@ def _map_index(text: str) -> int:
 def _reported() -> tuple[runs.Run, runs.Task, list[runs.Task], Report]:
     with create_session(scoped=False) as session:
         run = _run(session)
-        tasks = runs.reported_tasks(session, run)
+        tasks = _tasks(session, run)
         task = _task(tasks)
         report = task and runs.read_report(session, run, task)
         if not task or not report:
@@ -260,3 +307,9 @@ def _unreadable(error: ReportError) -> Response:
         text="What the task left as its report is none that this page knows. Clear the task for a new one.",
         detail=str(error),
     )
+
+
+def _kept_elsewhere(error: KeptElsewhere) -> Response:
+    where = {"detail": error.uri} if error.uri else {}
+    text = words.elsewhere(error)
+    return _page("message.html", 422, title="This report is kept elsewhere", text=text, **where)

@@ -22,7 +22,7 @@ from airflow_segmentation.www.figures import (
 
 if TYPE_CHECKING:
     from airflow_segmentation.www.drift import Changes
-    from airflow_segmentation.www.runs import Listed
+    from airflow_segmentation.www.runs import KeptElsewhere, Listed
 
 
 FAINT = 0.05
@@ -359,4 +359,18 @@ def drift_table(changes: Changes) -> Table:
             )
             for match in changes.matches
         ),
+    )
+
+
+def elsewhere(error: KeptElsewhere) -> str:
+    """Return why a record cannot be shown that an XCom backend stored its own way, and what to do."""
+    cure = (
+        "New ones are written there whatever the backend: clear the task for one."
+        if error.past
+        else "To have new ones written there whatever the backend, set [segmentation] reports_in_database = "
+        "True for the workers and this server, and clear the task. A report holds up to 300 rows of the data."
+    )
+    return (
+        f"The XCom backend {error.backend} stores values its own way, and this page reads the metadata "
+        f"database only. {cure}"
     )

@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pyarrow as pa
 import pytest
-from airflow_segmentation import csv
-from airflow_segmentation.csv import Csv, csv_to_table, open_data
+from airflow_segmentation.csv_files import Csv, by_pandas, by_pyarrow, csv_to_table, file, open_data
 from airflow_segmentation.errors import InputError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,8 +69,8 @@ def test_a_compressed_file_is_told_by_its_name(tmp_path, suffix):
     [("1", "2.5", 1.0), ("1", "x", "1"), ("", "x", None), ("007", "x", "007"), ("2.50", "x", "2.50")],
 )
 def test_a_column_has_the_type_that_fits_its_last_row_too(tmp_path, monkeypatch, first, last, expected):
-    monkeypatch.setattr(csv, "BLOCK_BYTES", 1000)
-    monkeypatch.setattr(csv, "CHUNK_ROWS", 100)
+    monkeypatch.setattr(file, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(by_pandas, "CHUNK_ROWS", 100)
     path = written(tmp_path, "a,b\n" + f"{first},0\n" * 1000 + f"{last},0\n")
     values = loaded(path, tmp_path)["a"]
     assert len(values) == 1001
@@ -80,7 +79,7 @@ def test_a_column_has_the_type_that_fits_its_last_row_too(tmp_path, monkeypatch,
 
 
 def test_line_breaks_in_quotes_stay_in_their_value(tmp_path, monkeypatch):
-    monkeypatch.setattr(csv, "BLOCK_BYTES", 256)
+    monkeypatch.setattr(file, "BLOCK_BYTES", 256)
     path = written(tmp_path, "a,b\n" + '"one\ntwo, three",1\n' * 100)
     assert loaded(path, tmp_path)["a"].tolist() == ["one\ntwo, three"] * 100
 
@@ -98,9 +97,9 @@ def as_late_as_allowed(function, items, n_jobs, ahead):
 
 @pytest.mark.parametrize("columns", [None, ["text", "number"]])
 def test_a_file_of_many_blocks_arrives_whole_and_in_order(tmp_path, monkeypatch, columns):
-    monkeypatch.setattr(csv, "BLOCK_BYTES", 100)
-    monkeypatch.setattr(csv, "map_ahead", as_late_as_allowed)
-    monkeypatch.setattr(csv, "_read_with_pandas", None)  # it would put right what went wrong before
+    monkeypatch.setattr(file, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(by_pyarrow, "map_ahead", as_late_as_allowed)
+    monkeypatch.setattr(by_pandas, "layout_of", None)  # it would put right what went wrong before
     texts = ["x" * (1 + number % 90) + ("\n" if number % 7 else "") for number in range(500)]
     frame = pd.DataFrame({"number": range(500), "other": 0.5, "text": texts})
     frame.to_csv(tmp_path / "in.csv", index=False)
@@ -167,7 +166,7 @@ def test_a_file_that_cannot_be_read_says_why_and_leaves_nothing(tmp_path, text, 
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "zst"])
 def test_a_compressed_file_that_is_damaged_far_into_it_says_so(tmp_path, monkeypatch, suffix):
     # Not less: on Python 3.10 pyarrow looks through everything in memory for each block.
-    monkeypatch.setattr(csv, "BLOCK_BYTES", 100_000)
+    monkeypatch.setattr(file, "BLOCK_BYTES", 100_000)
     with pa.CompressedOutputStream(
         str(tmp_path / "whole"), {"gz": "gzip", "zst": "zstd"}.get(suffix, suffix)
     ) as out:
@@ -188,7 +187,7 @@ def test_a_storage_that_fails_while_it_is_read_is_not_taken_for_a_bad_file(tmp_p
         def readinto(self, _: object) -> int:
             raise error
 
-    monkeypatch.setattr(csv, "open_for_reading", lambda *_, **__: io.BufferedReader(Failing()))
+    monkeypatch.setattr(file, "open_for_reading", lambda *_, **__: io.BufferedReader(Failing()))
     with pytest.raises(OSError, match=r"out\.parquet was not written|timed out|gone|EIO") as caught:
         csv_to_table(Csv("in.csv"), str(tmp_path / "out.parquet"))
     assert not isinstance(caught.value, InputError), "Airflow tries again"
