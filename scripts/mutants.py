@@ -54,9 +54,12 @@ ROOMS = {
     ),
     "storage": Room(
         ("storage.py", "local_files.py", "scratch.py", "outputs.py"),
-        ("test_storage.py", "test_scratch.py", "test_outputs.py"),
+        ("test_storage.py", "test_scratch.py", "test_outputs.py", "security/test_links.py"),
     ),
-    "model": Room(("model.py",), ("test_model.py", "operators/test_trust.py")),
+    "model": Room(
+        ("model.py", "model_file.py"),
+        ("test_model.py", "security/test_models.py", "operators/test_trust.py"),
+    ),
     "reports": Room(("report.py", "reporting.py"), ("test_report.py", "test_reporting.py")),
     "access": Room(("www/access.py",), ("www/test_access.py",)),
 }

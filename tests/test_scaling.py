@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from airflow_segmentation import tables
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.scaling import Scaling, scale_table
-from airflow_segmentation.tables import Table
+from airflow_segmentation.scaling import Scaling, scale_table, unscaled
+from airflow_segmentation.tables import Table, table_written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -96,9 +97,13 @@ def test_no_value_at_all_is_named(tmp_path, missing):
         scaled(tmp_path, pd.DataFrame({"a": [None, None]}, dtype=float), ["a"], missing)
 
 
+SPREAD = st.floats(-1e6, 1e6).map(lambda value: round(value, 6))
+"""Values that, where they differ, do so by more than rounding, as scikit-learn and we each understand it."""
+
+
 @settings(max_examples=40, deadline=None)
 @given(
-    arrays(np.float64, st.tuples(st.integers(1, 30), st.just(2)), elements=st.floats(-1e6, 1e6)),
+    arrays(np.float64, st.tuples(st.integers(1, 30), st.just(2)), elements=SPREAD),
     st.sampled_from([(0.0, 1.0), (-1.0, 1.0)]),
 )
 def test_is_scikit_learns_scaler_to_the_last_bit(tmp_path_factory, values, feature_range):
@@ -126,8 +131,122 @@ def test_the_record_survives_json():
     assert Scaling.from_json(json.loads(json.dumps(scaling.to_json()))) == scaling
 
 
-def test_features_that_were_not_scaled_are_not_mixed_with_those_that_were():
-    scaling = Scaling(("a", "b"), (0, 1), (2, 3), 7, (0.0, 1.0))
-    assert scaling.of(["b"], "t").minimum == (1,)
-    with pytest.raises(InputError, match="c of t was not scaled"):
-        scaling.of(["a", "c"], "t")
+def test_some_of_the_features_keep_all_that_is_known_of_them():
+    scaling = Scaling(("a", "b"), (0, 1), (2, 3), 7, (0.0, 1.0), (10, 11), (("a is missing", 2),))
+    assert scaling.of(["b", "a"], "t") == Scaling(
+        ("b", "a"), (1, 0), (3, 2), 7, (0.0, 1.0), (11, 10), (("a is missing", 2),)
+    )
+    assert scaling.of(["b"], "t") == Scaling(("b",), (1,), (3,), 7, (0.0, 1.0), (11,), (("a is missing", 2),))
+    with pytest.raises(InputError) as caught:
+        scaling.of(["a", "c", "d"], "t")
+    assert str(caught.value) == (
+        "c, d of t was not scaled, and would be clustered in other units than a, b; name it in the features "
+        "of MinMaxPreprocessOperator"
+    )
+
+
+def as_it_is(folder, frame, features) -> Scaling:
+    frame.to_parquet(folder / "in.parquet")
+    with Table(str(folder / "in.parquet")) as table:
+        return unscaled(table, features)
+
+
+def test_features_that_nobody_scaled_keep_their_units(tmp_path):
+    scaling = as_it_is(tmp_path, FRAME, ["b"])
+    assert scaling == Scaling(("b",), (10.0,), (40.0,), 4)
+    scale, offset = scaling.factors()
+    assert (scale.tolist(), offset.tolist()) == ([1.0], [0.0])
+    assert scaling.to_original(np.array([[12.5]])).tolist() == [[12.5]]
+
+
+def test_no_row_is_dropped_from_what_nobody_scaled(tmp_path):
+    with pytest.raises(InputError) as caught:
+        as_it_is(tmp_path, FRAME, ["a", "b", "c"])
+    assert str(caught.value) == (
+        f"{tmp_path}/in.parquet misses values in 'a' (1 rows), 'c' (1 rows); fill them, or choose "
+        "missing='drop' or 'median'"
+    )
+
+
+@pytest.mark.parametrize(("widest", "fits"), [(0.0, True), (9e-151, False), (1e-150, True)])
+def test_what_nobody_scaled_must_differ_by_more_than_squares_can_lose(tmp_path, widest, fits):
+    frame = pd.DataFrame({"x": [0.0, widest], "y": [0.0, widest / 2]})
+    if fits:
+        assert as_it_is(tmp_path, frame, ["x", "y"]).maximum == (widest, widest / 2)
+        return
+    with pytest.raises(
+        InputError, match=r"The values of x, y of .* differ by 9e-151 at most, and differences"
+    ):
+        as_it_is(tmp_path, frame, ["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"), [(1e150, True), (-1e150, True), (1.1e150, False), (-1.1e150, False)]
+)
+def test_what_cannot_be_squared_is_named(tmp_path, value, fits):
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, value]})
+    if fits:
+        assert scaled(tmp_path, frame, ["a", "b"])[1]["b"].between(0, 1).all()
+        return
+    with pytest.raises(InputError) as caught:
+        scaled(tmp_path, frame, ["a", "b"])
+    assert str(caught.value) == (
+        f"Column 'b' of {tmp_path}/in.parquet holds {value:g}, and numbers beyond 1e+150 cannot be squared: "
+        "clean the column, or leave it out of features"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([0, 2**53], False),
+        ([-(2**53), 0], False),
+        ([0, 2**53 + 2], True),
+        ([-(2**53) - 2, 0], True),
+        ([0.0, 2.0**60], False),
+    ],
+)
+def test_whole_numbers_that_are_rounded_are_told(tmp_path, caplog, values, told):
+    for scale in (scaled, as_it_is):
+        caplog.clear()
+        scale(tmp_path, pd.DataFrame({"n": values}), ["n"])
+        assert ("Feature n holds whole numbers beyond" in caplog.text) is told
+
+
+def test_an_id_stays_as_it_is_and_facts_go_with_the_table(tmp_path):
+    batch = pa.record_batch(
+        {"id": ["001", "002", "003"], "a": [1.0, float("nan"), 3.0], "text": ["x", "y", "z"]}
+    )
+    with table_written(str(tmp_path / "in.parquet"), batch.schema) as writer:
+        writer.write(batch)
+        writer.metadata = {"id_column": "id"}
+    with Table(str(tmp_path / "in.parquet")) as table:
+        scaling = scale_table(table, str(tmp_path / "out.parquet"), ["a"], "drop", (0.0, 1.0))
+
+    assert (scaling.rows, scaling.dropped) == (2, (("a is missing", 1),)), "NaN is missing, too"
+    with Table(str(tmp_path / "out.parquet")) as table:
+        assert table.read().to_pydict() == {"id": ["001", "003"], "a": [0.0, 1.0]}
+        assert table.metadata == {"id_column": "id", "scaling": json.loads(json.dumps(scaling.to_json()))}
+
+
+def test_reasons_are_told_the_most_frequent_first(tmp_path):
+    frame = pd.DataFrame({"a": [None, 1.0, 2.0, 3.0, 4.0], "b": [1.0, None, None, 3.0, 4.0]})
+    scaling, _ = scaled(tmp_path, frame, ["a", "b"])
+    assert scaling.dropped == (("b is missing", 2), ("a is missing", 1))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [None, None],
+            "No row of {} has a value in every column that needs one (of 2, 2 miss 'a'); choose other ",
+        ),
+        ([], "{} has no rows; look at the task that wrote it"),
+    ],
+)
+def test_a_table_without_a_row_to_scale_is_an_error(tmp_path, rows, message):
+    with pytest.raises(InputError) as caught:
+        scaled(tmp_path, pd.DataFrame({"a": rows}, dtype=float), ["a"])
+    assert str(caught.value).startswith(message.format(tmp_path / "in.parquet"))
+    assert not (tmp_path / "out.parquet").exists()

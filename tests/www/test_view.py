@@ -318,9 +318,13 @@ def test_of_the_charts_taken_away_these_very_scripts_run_and_no_others(server: A
         ("?q=%25", [HOSTILE]),
         ("?since=2099-01-01", []),
         ("?until=2026-03-13", []),
-        ("?since=2026-03-14&dag_id=secret", ["manual__0"]),
-        ("?since=2026-03-15&dag_id=secret", []),
-        ("?until=2026-03-14&dag_id=secret", ["manual__0"]),
+        ("?dag_id=open&q=manual&since=2026-03-14&sort=time", [f"manual__{number}" for number in range(4)]),
+        ("?dag_id=open&q=manual&since=2026-03-15", []),
+        ("?dag_id=open&q=manual&until=2026-03-14&sort=time", [f"manual__{number}" for number in range(4)]),
+        (
+            "?dag_id=open&q=manual&since=2026-03-14&until=2026-03-14&sort=k",
+            ["manual__3", "manual__1", "manual__2", "manual__0"],
+        ),
     ],
 )
 def test_the_list_is_searched_filtered_and_sorted(server: Any, query: str, run_ids: list[str]) -> None:
