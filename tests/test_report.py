@@ -20,6 +20,7 @@ from airflow_segmentation.report import (
     Stability,
     Summary,
     Times,
+    significant,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,6 +82,61 @@ def test_a_summary_and_progress_survive_json():
     assert Progress.from_json(json.loads(json.dumps(progress.to_json()))) == progress
 
 
+def test_a_summary_is_what_a_list_shows_of_a_report():
+    curve = tuple(
+        dataclasses.replace(point, silhouette=0.5 if point.k == 3 else None, sse=point.sse + 1 / 3)
+        for point in FULL.curve
+    )
+    summary = dataclasses.replace(FULL, curve=curve, decided_by="chord").summary()
+
+    assert dataclasses.replace(summary, feature_set=None) == Summary(
+        k=3,
+        decided_by="chord",
+        k_min=1,
+        k_max=6,
+        rows=100,
+        sse=100 / 3 + 1 / 3,
+        explained=1 - 1 / 3,
+        silhouette=0.5,
+        features=2,
+        warnings=1,
+        curve=((1, 100.3), (2, 50.33), (3, 33.67), (4, 25.33), (5, 20.33), (6, 17.0)),
+        created_at="2026-01-01T00:00:00+00:00",
+    )
+
+
+def test_the_same_features_in_any_order_are_one_set():
+    one, turned, other = (
+        dataclasses.replace(FULL, features=tuple(Feature(name, 0.0, 1.0) for name in names)).summary()
+        for names in ("ab", "ba", "ac")
+    )
+
+    assert one.feature_set == turned.feature_set != other.feature_set
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "spread", "written"),
+    [
+        (123456.789, 6, 0.0, 123457.0),
+        (0.000123456789, 3, 0.0, 0.000123),
+        (-2 / 3, 2, 0.0, -0.67),
+        (1000.123456, 3, 0.0, 1000.0),
+        (1000.123456, 3, 0.02, 1000.1235),
+        (-1000.123456, 3, 0.02, -1000.1235),
+        (1000.123456, 3, 5000.0, 1000.0),
+        (1e9 + 0.123456789, 6, 1e-12, 1e9 + 0.123456789),
+        (math.inf, 3, 0.5, math.inf),
+        (0.0, 3, 0.5, 0.0),
+    ],
+)
+def test_a_value_keeps_the_digits_that_tell_it_from_its_like(value, digits, spread, written):
+    assert significant(value, digits, spread) == pytest.approx(written, rel=1e-15)
+
+
+def test_six_digits_are_kept_unless_told_otherwise():
+    assert (significant(1234567.0), significant(0.1234567)) == (1234570.0, 0.123457)
+
+
 def test_a_field_that_this_version_does_not_know_is_passed_over():
     assert Report.from_json({**FULL.to_json(), "added_later": 1}) == FULL
 
@@ -119,7 +175,11 @@ def changed_point(**changes: Any) -> dict[str, Any]:
         ({**FULL.to_json(), "sample": [[1.0] * 99]}, r"report\.sample should hold \d values, not 99"),
         (changed_point(sizes=[1]), r"report\.curve\.sizes at k=\d should hold \d values, not 1"),
         (changed_point(sizes=[0] * FULL.k), r"report\.curve\.sizes at k=\d should hold a row"),
-        (changed_point(centers=[[1.0]] * FULL.k), r"report\.curve\.centers at k=\d should hold"),
+        (
+            changed_point(centers=[[1.0]] * FULL.k),
+            r"report\.curve\.centers at k=3 should hold 2 values, not 1$",
+        ),
+        (changed_point(centers=[[1.0, 2.0]]), r"^report\.curve\.centers at k=3 should hold 3 values, not 1$"),
         (changed_point(k=10**9), r"^report\.k: Expected `int` <= 10000$"),
         ({"schema_version": 1}, "^report: Object missing required field `k`$"),
     ],
@@ -262,6 +322,66 @@ def test_a_report_stays_small_and_keeps_the_chosen_centres(k_max, features, k, s
     assert read.chosen.centers == large.chosen.centers
     assert (read == large) != bool(read.left_out)
     assert [point.k for point in read.curve] == [point.k for point in large.curve]
+
+
+def large(k=20, k_max=49, features=8, sampled=0, profiles=0) -> Report:
+    """Return a report of many digits."""
+    value = 0.123456
+    return report(
+        k,
+        k_max,
+        features,
+        curve=tuple(
+            CurvePoint(k, 1.0, 0.5, sizes=(10_000,) * k, centers=((value,) * features,) * k)
+            for k in range(1, k_max + 1)
+        ),
+        sample=((value,) * features,) * sampled,
+        profiles=tuple(Profile(f"column {index}", *((value,) * k,) * 4) for index in range(profiles)),
+    )
+
+
+def test_what_a_page_needs_least_is_left_out_and_no_more_than_must_be():
+    read = Report.from_json(large(sampled=300, profiles=8).to_json())
+
+    with_centers = [point.k for point in read.curve if point.centers is not None]
+    assert MAX_REPORT_BYTES - 3_000 < len(json.dumps(read.to_json())) <= MAX_REPORT_BYTES
+    assert read.sample == ()
+    # Those about the chosen k stay, as many on one side as on the other.
+    assert with_centers == list(range(with_centers[0], with_centers[-1] + 1))
+    assert abs((20 - with_centers[0]) - (with_centers[-1] - 20)) <= 1
+    assert 1 < with_centers[0] < 20 < with_centers[-1] < 49
+    assert all(point.sizes is not None for point in read.curve)
+    assert len(read.profiles) == 8
+    assert read.left_out == (
+        "the rows to draw",
+        f"centres but for k={with_centers[0]}..{with_centers[-1]}",
+    )
+
+
+def test_of_the_rows_to_draw_as_many_stay_as_have_room():
+    wide = large(k=2, k_max=4, features=20, sampled=400)
+    read = Report.from_json(wide.to_json())
+
+    kept = len(read.sample)
+    assert 100 <= kept < 400
+    assert read.sample == wide.sample[:kept]
+    assert MAX_REPORT_BYTES - 600 < len(json.dumps(read.to_json())) <= MAX_REPORT_BYTES
+    assert read.left_out == (f"all but {kept} of the rows to draw",)
+
+
+def test_the_last_profiles_go_where_all_else_has_gone():
+    read = Report.from_json(large(k=60, k_max=60, features=2, profiles=60).to_json())
+
+    kept = len(read.profiles)
+    assert 0 < kept < 60
+    assert [profile.column for profile in read.profiles] == [f"column {index}" for index in range(kept)]
+    assert MAX_REPORT_BYTES - 3_000 < len(json.dumps(read.to_json())) <= MAX_REPORT_BYTES
+    assert [point.k for point in read.curve if point.sizes is not None] == [60]
+    assert read.left_out == (
+        "centres but for k=60..60",
+        "sizes but for k=60..60",
+        f"the profiles of {60 - kept} columns",
+    )
 
 
 @pytest.mark.parametrize("kind", [Summary, Progress])

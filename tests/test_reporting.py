@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators import ElbowOperator, KMeansSweepOperator, MinMaxPreprocessOperator
-from airflow_segmentation.report import REPORT_KEY, Choice, Report, Stability, Times
+from airflow_segmentation.report import REPORT_KEY, Choice, CurvePoint, Dropped, Report, Stability, Times
 from airflow_segmentation.reporting import Chooser, build_report
 from airflow_segmentation.scaling import Scaling
 from airflow_segmentation.sweep_table import Sweep, read_sweep
@@ -198,6 +199,84 @@ RISING = {"silhouette": [float("nan"), *np.linspace(0.1, 0.9, 9)]}
 PEAKED = {"silhouette": [float("nan"), 0.9, *np.linspace(0.8, 0.1, 8)]}
 
 
+def test_a_report_tells_what_was_swept_and_where_it_came_from():
+    scaling = Scaling(("a",), (10.0,), (30.0,), 100, (0.0, 1.0), dropped=(("a is missing", 3),))
+    sweep = sweep_of(
+        BENT,
+        data_uri="ftp://me:secret@host/data",
+        scaling=scaling,
+        random_state=5,
+        total_sse=200.0,
+        fit_rows=60,
+        seconds=[0.123456] * 10,
+        iterations=list(range(10)),
+        scores=PEAKED,
+        silhouette_rows=90,
+    )
+    chooser = Chooser("chord", 2)
+    report = build_report(
+        sweep,
+        chooser,
+        k=3,
+        decided_by="chord",
+        sweep_uri="ftp://me:secret@host/sweep",
+        model_uri="ftp://me:secret@host/model",
+    )
+
+    assert (report.k, report.k_min, report.k_max, report.method, report.decided_by) == (
+        3,
+        1,
+        10,
+        "chord",
+        "chord",
+    )
+    assert (report.sensitivity, report.random_state, report.rows, report.fit, report.fit_rows) == (
+        *(2.0, 5, 100, "sample", 60),
+    )
+    assert report.dropped == (Dropped("a is missing", 3),)
+    assert (report.data_uri, report.sweep_uri, report.model_uri) == (
+        *("ftp://me@host/data", "ftp://me@host/sweep", "ftp://me@host/model"),
+    )
+    assert report.silhouette_rows == 90
+    moment = datetime.fromisoformat(report.created_at or "")
+    assert (moment.utcoffset(), moment.microsecond) == (timedelta(0), 0)
+    assert abs(datetime.now(timezone.utc) - moment) < timedelta(minutes=10)
+    assert report.curve[2] == CurvePoint(
+        k=3,
+        sse=10.0,
+        explained=0.95,
+        seconds=0.123,
+        iterations=2,
+        silhouette=0.8,
+        sizes=(33, 33, 33),
+        centers=((10.0,), (20.0,), (30.0,)),
+    )
+    assert [point.k for point in report.curve] == list(range(1, 11))
+    assert [choice.method for choice in report.choices] == ["kneedle", "silhouette", "chord"]
+
+
+def test_centres_have_five_digits_of_their_features_range():
+    scaling = Scaling(("a",), (1000.0,), (1003.0,), 100, (0.0, 1.0))
+    report = report_of(sweep_of([9.0, 1.0], scaling=scaling, centers=[[[1 / 7]], [[0.0], [1 / 7]]]), given=2)
+
+    assert report.curve[0].centers == ((1000.4286,),)
+
+
+@pytest.mark.parametrize(
+    ("total", "sse", "explained"), [(0.0, 0.0, 1.0), (8.0, 2.0, 0.75), (3.0, 1.0, 0.666667)]
+)
+def test_where_nothing_varies_all_is_explained(total, sse, explained):
+    report = report_of(sweep_of([sse], total_sse=total), given=1)
+
+    assert report.curve[0].explained == explained
+    assert (report.fit, report.half_range, report.half_k_max, report.silhouette_rows) == (
+        "full",
+        None,
+        None,
+        None,
+    )
+
+
 def test_half_of_the_range_ends_at_half_of_its_largest_k():
     report = report_of(sweep_of(BENT, scores=RISING), "silhouette")
 
@@ -242,7 +321,16 @@ EDGE = "The chosen k={} is at the edge of the range {}, and so not settled: {} m
             {"method": "silhouette"},
             [EDGE.format(3, "3..12", "silhouette")],
         ),
-        ({"inertias": [100, 50]}, {}, ["kneedle found no elbow in k=1..2; k=1 is the point"]),
+        (
+            {"inertias": [100, 50]},
+            {},
+            [
+                "kneedle found no elbow in k=1..2; k=1 is the point of the curve farthest from the line "
+                "between its ends. Sweep a wider range, or choose k yourself"
+            ],
+        ),
+        ({"k_min": 2, "inertias": [9, 8, 7, 6]}, {"method": "chord"}, [EDGE.format(2, "2..5", "chord")]),
+        ({"inertias": [9, 8, 7, 6]}, {"method": "chord"}, []),
         ({"inertias": [100, 50]}, {"given": 2}, []),
         ({"inertias": [100]}, {}, ["kneedle found no elbow in k=1..1; k=1 is the point"]),
         ({"resamples": [STEEP, STEEP, LATE, BENT_LATER]}, {"method": "chord"}, []),
@@ -274,6 +362,19 @@ def test_a_choice_that_hangs_on_the_range_is_a_warning():
 
     assert told.startswith(
         "The choice hangs on the range: silhouette chooses k=5 in k=1..5, and k=10 in k=1..10. Keep the range"
+    )
+
+
+def test_half_a_range_in_which_no_k_is_found_is_told_as_such():
+    k_values = np.arange(1, 13)
+    late = np.where(k_values <= 9, 100.0 - 10 * k_values, 10.0 - 0.1 * k_values)
+
+    report = report_of(sweep_of(late))
+
+    assert (report.k, report.half_range) == (9, Choice("kneedle", None))
+    assert report.warnings[-1] == (
+        "The choice hangs on the range: kneedle finds no k in k=1..6, and k=9 in k=1..12. Keep the range the "
+        "same between runs that you compare"
     )
 
 
