@@ -71,7 +71,7 @@ PINNED = --extra test --extra s3 --extra stack --extra mutants --extra bench
 constraints:  ## Pin the newest versions that setup.cfg allows, for every Python and platform
 	$(ENVIRONMENT) test
 	@printf '%s\n' $(INTEL_MAC) | PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip compile pyproject.toml \
-		$(PINNED) --upgrade --quiet --constraint /dev/stdin --universal --python-version 3.10 --no-emit-index-url --no-emit-find-links --no-annotate \
+		$(PINNED) --upgrade --quiet --constraint /dev/stdin --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 		--custom-compile-command "make constraints" --output-file constraints.txt
 	@rm -rf *.egg-info
 

@@ -28,6 +28,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 ROOT = Path(__file__).resolve().parents[1]
 KEEPER = Path(__file__).with_name("keeper.py")
+ONLY_HERE = Path(__file__).with_name("only_here")
 
 HOST = "127.0.0.1"
 POLL = 0.1
@@ -51,8 +52,10 @@ class Airflow:
 
     They end as well when the process that started them is killed, whatever the signal: see `keeper.py`.
     There is no triggerer, since nothing here defers, and no login: who reaches the port may do everything.
+    So it answers to no name but 127.0.0.1 and localhost; see `only_here.py`.
 
-    :param home: folder for the database, logs and outputs; made if need be, used by one Airflow at a time.
+    :param home: folder for the database, logs and outputs; made if need be, used by one Airflow at a time,
+        and open to this user only.
     :param port: port on 127.0.0.1.
     :param dags: folder of Dag files.
     :param plugins: Airflow's plugins folder.
@@ -102,6 +105,7 @@ class Airflow:
         return inherited | {
             "NO_PROXY": no_proxy,
             "no_proxy": no_proxy,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ONLY_HERE), inherited.get("PYTHONPATH")])),
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.plugins),
@@ -141,7 +145,9 @@ class Airflow:
 
         :raises AirflowError: if the folder or the port is in use, or a component ends.
         """
-        self.logs.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+        self.logs.mkdir(exist_ok=True)
         self._take_home()
         check_port(self.port)
         self._migrate()
@@ -314,6 +320,7 @@ class Airflow:
             cwd=self.home,
             env=self.environment,
             pass_fds=[self._lock.fileno()],
+            umask=0o077,
         )
 
     def _answers(self) -> bool:

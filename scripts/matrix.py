@@ -32,8 +32,12 @@ AIRFLOWS = {
     "3.2": ["--exclude-newer", "2026-06-01", *SKOPS],
     # What `make` installs.
     "3.3": ["--constraint", str(ROOT / "constraints.txt")],
+    # A beta, until there is a final one: those named here may be betas, all else is final.
+    "3.4": ["apache-airflow>=3.4.0b2", "apache-airflow-core>=3.4.0b2", "apache-airflow-task-sdk>=1.4.0b2"],
 }
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+NONE_SUCH = {("3.4", "3.10")}
+"""Pythons that an Airflow has given up."""
 
 TESTS = ["tests/clustering", "tests/dags", "tests/operators", "tests/security", "tests/www"]
 TESTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").glob("test_*.py"))
@@ -67,7 +71,8 @@ def chosen(names: Iterable[str]) -> list[Cell]:
 
     :raises environment.Problem: if there is no such combination.
     """
-    cells = {cell.name: cell for cell in (Cell(a, p) for a in AIRFLOWS for p in PYTHONS)}
+    pairs = [(airflow, python) for airflow in AIRFLOWS for python in PYTHONS]
+    cells = {cell.name: cell for cell in (Cell(*pair) for pair in pairs if pair not in NONE_SUCH)}
     unknown = [name for name in names if name not in cells]
     if unknown:
         raise environment.Problem(f"ONLY={' '.join(unknown)} should be among {', '.join(cells)}")

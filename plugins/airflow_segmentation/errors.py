@@ -56,5 +56,8 @@ def missing_column(column: str, where: str, columns: Iterable[str]) -> InputErro
 
 
 def _short(name: str) -> str:
-    """Return a column's name, or the beginning of what is none: the first line of another kind of file."""
-    return without_control(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…")
+    """Return a column's name, or little of what is none, such as the content of another kind of file."""
+    name = name.replace("\t", " ")  # of a whole header where the separator is another than told
+    if has_control(name):
+        return "(no name)"
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"

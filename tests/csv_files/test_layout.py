@@ -302,6 +302,7 @@ def test_the_one_file_of_an_archive_is_read_whatever_lies_beside_it(tmp_path):
         ('A\nTrue\n""\nfalse\n', [True, None, False]),
         ("A\n+5\n 6\n", [5, 6]),
         ("A\n1\n  \n2\n", [1, 2]),
+        ("A\nx\n  \ny\n", ["x", "y"]),
         ("A\n1700000000000012345\nNA\n", [1700000000000012345, None]),
         ("A\n99999999999999999999\n1\n", ["99999999999999999999", "1"]),
         ("A\n99999999999999999999\n1.5\n", ["99999999999999999999", "1.5"]),

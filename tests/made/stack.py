@@ -25,6 +25,7 @@ from urllib.request import Request
 
 import psutil
 from airflow.utils.net import getfqdn
+from airflow_segmentation.links import page_path
 from local_airflow import HOST, KEEPER, ROOT, Airflow, AirflowError, free_port, tail
 
 from made.compose import COMPLETED, HEALTHY, Service, read_services
@@ -158,6 +159,12 @@ class Stack(Airflow):
         request = Request(f"{self.url}/auth/fab/v1/users", json.dumps(user).encode(), self.headers)
         with self._opener.open(request, timeout=60) as response:
             assert json.load(response)["username"] == username
+
+    def page(self, route: str, **query: str) -> str:
+        """Return a page of the plugin."""
+        url = f"{self.url}{page_path(route, **query)}"
+        with self._opener.open(Request(url, headers=self.headers), timeout=60) as response:
+            return response.read().decode()
 
     def run_dag(self, dag_id: str) -> str:
         """Run a Dag to its end, once it has been read, and return the run's id.

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -87,6 +88,24 @@ def test_listens_on_this_machine_only(airflow, processes):
             connections = process.net_connections()
             listening |= {each.laddr for each in connections if each.status == "LISTEN"}
     assert listening == {("127.0.0.1", airflow.port)}
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v2/version", "/execution/health", "/auth/token", "/pluginsv2/x"])
+def test_answers_to_this_machines_names_only(airflow, path):
+    def status(host: str) -> int:
+        connection = HTTPConnection("127.0.0.1", airflow.port)
+        connection.request("GET", path, headers={"Host": host})
+        return connection.getresponse().status
+
+    for host in ("evil.example", f"evil.example:{airflow.port}", "127.0.0.1.evil.example", "0.0.0.0", ""):
+        assert status(host) == 400, host
+    for host in ("127.0.0.1", f"127.0.0.1:{airflow.port}", f"localhost:{airflow.port}"):
+        assert status(host) != 400, host
+
+
+def test_its_files_are_for_its_user_only(airflow):
+    for path in (airflow.home, airflow.home / "airflow.db", airflow.logs / "api-server.log"):
+        assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_a_second_airflow_in_the_same_home_is_refused(airflow):

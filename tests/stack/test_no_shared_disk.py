@@ -1,8 +1,9 @@
-"""Workers that share no directory: tables, data, model and logs lie in a bucket, and its secret stays one."""
+"""Workers that share no directory: all lies in a bucket, XComs too, and its secret stays one."""
 
 from __future__ import annotations
 
 import io
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +22,7 @@ from made.stack import Stack
 DAG_ID = "customer_segmentation"
 PREFIX = "team/segments"
 ROOT_URI = f"s3://object_storage@{BUCKET}/{PREFIX}"
+XCOM_BACKEND = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
 WORKERS = ("airflow-worker-1", "airflow-worker-2")
 
 RANGES = [(1, 30), (28, 50)]
@@ -54,6 +56,9 @@ def up(stack: Stack, s3: Any, connection: dict[str, str]) -> Stack:
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": "1",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+            "AIRFLOW__CORE__XCOM_BACKEND": XCOM_BACKEND,
+            "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": f"{ROOT_URI}/xcoms",
+            "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "0",
             "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
             "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": f"s3://{BUCKET}/{PREFIX}/logs",
             "AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID": "object_storage",
@@ -85,6 +90,11 @@ def contents(s3: Any) -> dict[str, bytes]:
     return {key: s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
 
 
+def stored(s3: Any, uri: str) -> Any:
+    """Return an XCom of which the database holds the URI."""
+    return json.loads(contents(s3)[uri.partition(f"{BUCKET}/")[2]])
+
+
 def test_tables_model_and_logs_go_to_the_bucket(up: Stack, run_id: str, s3: Any, connected: None):
     report = Report.from_json(up.xcom(DAG_ID, run_id, "choose", REPORT_KEY))
     assert (report.rows, report.rows_dropped) == (8949, 1)
@@ -100,6 +110,13 @@ def test_tables_model_and_logs_go_to_the_bucket(up: Stack, run_id: str, s3: Any,
 
     # A worker uploads a task's log after it has told how the task ended.
     up.until(every_log_is_there, "Logs of five tasks should be in the bucket")
+
+
+def test_the_page_shows_a_run_whose_xcoms_lie_in_the_bucket(up: Stack, run_id: str, s3: Any):
+    report = Report.from_json(up.xcom(DAG_ID, run_id, "choose", REPORT_KEY))
+    assert stored(s3, up.xcom(DAG_ID, run_id, "choose"))["k"] == report.k
+    assert f'data-chosen-k="{report.k}"' in up.page("run", dag_id=DAG_ID, run_id=run_id)
+    assert f"<strong>{report.k}</strong>" in up.page("")
 
 
 def test_workers_share_no_directory(up: Stack, run_id: str):
@@ -168,5 +185,5 @@ def test_a_worker_killed_in_the_middle_of_a_sweep_loses_nothing(up: Stack, s3: A
     for index, (k_min, k_max) in enumerate(RANGES):
         rows = ParquetRows(io.BytesIO(many_customers()), FEATURES, 1)
         undisturbed = sweep_table(rows, k_min=k_min, k_max=k_max, random_state=42, n_jobs=1)
-        found = read_sweep(of_sweep(index, "xcomEntries/return_value")["value"])
+        found = read_sweep(stored(s3, of_sweep(index, "xcomEntries/return_value")["value"]))
         assert found.inertias == pytest.approx(undisturbed.inertias.tolist(), rel=1e-9)

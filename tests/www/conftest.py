@@ -14,7 +14,7 @@ from airflow.configuration import conf
 from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
-from airflow_segmentation.report import REPORT_KEY, SUMMARY_KEY
+from airflow_segmentation.report import REPORT_KEY, SUMMARY_KEY, Choice
 from made.metadata import add_dag, add_run, push, push_progress, push_report
 from made.reports import HOSTILE, hostile, make_progress, make_report
 from sqlalchemy import delete
@@ -105,6 +105,11 @@ def filled(metadata_database: None) -> None:
             REPORT_KEY,
             older,
         )
+        sampled = dataclasses.replace(
+            make_report(), rows=123_456, silhouette_rows=5_012, choices=(Choice("silhouette", 30),)
+        )
+        run = add_run(session, "open", "sampled", tasks=done, number=27)
+        push(session, run, ("choose", -1), REPORT_KEY, sampled.to_json())
         add_dag(session, "unlike")
         for number, (run_id, report) in enumerate(UNLIKE.items()):
             push_report(session, add_run(session, "unlike", run_id, number=number), report)

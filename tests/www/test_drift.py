@@ -50,6 +50,18 @@ def test_segments_are_matched_by_their_centres_not_by_their_numbers() -> None:
     assert changes.matches[0].share_after == pytest.approx(0.3)
 
 
+def test_centres_are_near_or_far_by_the_range_in_both_runs() -> None:
+    """By the numbers alone (5, 40) is nearer to (5, 45) than to (0, 40); of their ranges it is not."""
+    first, second = report((60, 0, 40), (40, 5, 45)), report((50, 5, 40), (50, 90, 45))
+    first = dataclasses.replace(first, features=(Feature("a", 0.0, 100.0), Feature("b", 40.0, 44.0)))
+    second = dataclasses.replace(second, features=(Feature("a", -100.0, 50.0), Feature("b", 42.0, 45.0)))
+    changes = drift.between(first, second)
+
+    assert [match.name for match in changes.matches] == ["0", "1"]
+    assert changes.matches[0].shifts == pytest.approx((5 / 200, 0.0)), "of -100 to 100, the range in both"
+    assert changes.matches[1].shifts == pytest.approx((85 / 200, 0.0))
+
+
 def test_a_shift_is_a_share_of_the_range_that_both_runs_have_together() -> None:
     before, after = report((60, 1, 2), (40, 9, 9)), report((60, 3, 2), (40, 9, 9))
     before = dataclasses.replace(before, features=(Feature("a", -5.0, 8.0), Feature("b", 4.0, 4.0)))
@@ -65,6 +77,26 @@ def test_the_nearest_centres_are_matched_first() -> None:
     changes = drift.between(report((60, 1, 1), (40, 4, 1)), report((70, 3, 1), (30, 9, 1)))
 
     assert [(match.before, match.after) for match in changes.matches] == [(0, 1), (1, 0)]
+
+
+def test_unlike_runs_are_told_before_what_changed() -> None:
+    same = report((60, 1, 1), (40, 9, 9))
+
+    assert words.drift(drift.between(same, same)) == drift.between(same, same).summary
+    assert words.drift(drift.between(same, same, "k = 1..9, k given")).startswith(
+        "The two runs are not alike: the second one has k = 1..9, k given. What changed may come of that, "
+        "rather than of the customers. The share"
+    )
+    assert words.drift(None) == "Two runs with a report are needed."
+
+
+def test_small_moves_are_pale() -> None:
+    near, far = report((60, 1, 1)), report((60, 1.1, 1))
+    figure = drift.between(near, far).figure
+
+    assert figure is not None
+    assert figure["data"][0]["z"] == [pytest.approx([0.01]), [0.0]]
+    assert (figure["data"][0]["zmin"], figure["data"][0]["zmax"]) == (-0.1, 0.1)
 
 
 def test_a_segment_without_a_match_is_new_or_gone() -> None:

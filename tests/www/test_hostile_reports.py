@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -21,11 +22,9 @@ from made.reports import make_progress, make_report
 from sqlalchemy import delete, inspect, text
 
 CASES = 300
-REPORT, SUMMARY, PROGRESS = (
-    make_report().to_json(),
-    make_report().summary().to_json(),
-    make_progress().to_json(),
-)
+SMALL = make_report(k_max=10)
+REPORT = {**SMALL.to_json(), "sample": SMALL.to_json()["sample"][:3]}
+SUMMARY, PROGRESS = SMALL.summary().to_json(), make_progress(done=5).to_json()
 ADDRESSES = [
     "/?dag_id=hostile",
     "/?dag_id=hostile&sort=-sse",
@@ -225,7 +224,7 @@ def damaged(draw: st.DrawFn, record: dict[str, Any]) -> str:
             item = inner
         match draw(st.sampled_from(["odd", "odd", "odd", "gone", "twice"])):
             case "odd":
-                item[place] = draw(ODD)
+                item[place] = deepcopy(draw(ODD))
             case "gone":
                 del item[place]
             case "twice" if isinstance(item, list):

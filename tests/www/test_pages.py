@@ -1,4 +1,4 @@
-"""What the pages are made of, beside their charts: tables, queries and downloads."""
+"""What each page holds, for reports and addresses of every kind."""
 
 from __future__ import annotations
 
@@ -8,40 +8,33 @@ import io
 from datetime import datetime, timezone
 
 import pytest
-from airflow_segmentation.report import CurvePoint, Report
+from airflow_segmentation.report import CurvePoint, Feature, Report
 from airflow_segmentation.www import pages
-from airflow_segmentation.www.runs import Query
+from airflow_segmentation.www.runs import Run, Task
 from made.reports import make_report
 
 
-def report_of(*curve: CurvePoint, k: int) -> Report:
-    """Return a report with this curve, of which `k` was chosen."""
-    return dataclasses.replace(make_report(), curve=curve, k=k, k_min=curve[0].k, k_max=curve[-1].k)
-
-
-def test_scores_are_told_with_their_change_against_the_chosen_k() -> None:
-    report = report_of(
-        CurvePoint(2, sse=80.0, explained=0.6, silhouette=0.25),
-        CurvePoint(3, sse=40.0, explained=0.8, silhouette=0.5),
-        CurvePoint(4, sse=30.0, explained=0.85, silhouette=None),
-        k=3,
+def of_two(**changes: object) -> Report:
+    """Return a report whose scores at k = 2, the chosen, and at k = 3 are round numbers."""
+    centers = ((1.0, 50.0), (3.0, 10.0))
+    two = CurvePoint(2, 200.0, 0.6, silhouette=0.504, sizes=(70, 30), centers=centers)
+    three = CurvePoint(3, 150.0, 0.7, silhouette=0.456, sizes=(60, 30, 10), centers=(*centers, (2.0, 70.0)))
+    report = dataclasses.replace(
+        make_report(), k=2, k_min=2, k_max=3, rows=100, curve=(two, three), features=FEATURES, profiles=()
     )
+    return dataclasses.replace(report, **changes)  # type: ignore[arg-type]
 
-    assert pages.scores(report, 2) == [
-        ("SSE", "80", "+100.0%"),
-        ("Explained", "60.0%", "-20.0 points"),
-        ("Silhouette", "0.25", "-50.0%"),
+
+FEATURES = (Feature("a", 0.0, 9.0, 1.6, 5.0), Feature("b", 0.0, 90.0, 38.0, 20.0))
+
+
+def test_scores_stand_beside_their_change_against_the_chosen_k() -> None:
+    assert pages.scores(of_two(), 3) == [
+        ("SSE", "150", "-25.0%"),
+        ("Explained", "70.0%", "+10.0 points"),
+        ("Silhouette", "0.46", "-0.04"),
     ]
-    assert pages.scores(report, 3) == [
-        ("SSE", "40", ""),
-        ("Explained", "80.0%", ""),
-        ("Silhouette", "0.5", ""),
-    ]
-    assert pages.scores(report, 4) == [
-        ("SSE", "30", "-25.0%"),
-        ("Explained", "85.0%", "+5.0 points"),
-        ("Silhouette", "n/a", ""),
-    ]
+    assert [change for *_, change in pages.scores(of_two(), 2)] == ["", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -51,55 +44,61 @@ def test_scores_are_told_with_their_change_against_the_chosen_k() -> None:
         ("0", [0, 1, 2]),
         ("-0", [2, 1, 0]),
         ("1", [2, 1, 0]),
-        ("-1", [0, 1, 2]),
-        ("3", [1, 2, 0]),
-        ("-3", [0, 2, 1]),
-        ("5", [2, 0, 1]),
-        ("6", [0, 1, 2]),
+        ("-2", [0, 1, 2]),
+        ("3", [0, 2, 1]),
+        ("-3", [1, 2, 0]),
+        ("4", [1, 0, 2]),
+        ("9", [0, 1, 2]),
         ("x", [0, 1, 2]),
     ],
 )
-def test_segments_are_sorted_by_the_column_asked_for(order: str, segments: list[int]) -> None:
-    centers = ((9.0, 1.0, 5.0), (1.0, 2.0, 6.0), (4.0, 3.0, 4.0))
-    report = report_of(CurvePoint(3, sse=1.0, explained=0.5, sizes=(50, 30, 20), centers=centers), k=3)
-
-    table = pages.segments_table(report, 3, order)
-
-    rows = [
-        (segment, (50, 30, 20)[segment], (0.5, 0.3, 0.2)[segment], *centers[segment]) for segment in segments
-    ]
-    assert table["rows"] == rows
-    assert table["headers"] == ("Segment", "Rows", "Share", "BALANCE", "PURCHASES", "CREDIT_LIMIT")
+def test_segments_are_sorted_by_what_is_asked_for(order: str, segments: list[int]) -> None:
+    assert [row[0] for row in pages.segments_table(of_two(), 3, order)["rows"]] == segments
 
 
-def test_a_question_to_the_list_is_read_and_its_last_day_is_in_it() -> None:
-    asked = {
-        "q": " a ",
-        "dag_id": "d",
-        "since": "2026-03-13",
-        "until": "2026-03-14",
-        "sort": "k",
-        "page": "2",
-    }
+def test_the_table_of_segments_has_the_most_telling_features_first_each_under_its_own_name() -> None:
+    table = pages.segments_table(of_two(), 2, "")
 
-    assert pages.query_of(asked) == Query(
-        search="a",
-        dag_id="d",
-        since=datetime(2026, 3, 13, tzinfo=timezone.utc),
-        until=datetime(2026, 3, 15, tzinfo=timezone.utc),
-        sort="k",
-        page=2,
-    )
-    assert pages.query_of({}) == Query()
+    assert table["headers"] == [("0", "Segment"), ("1", "Rows"), ("2", "Share"), ("4", "b"), ("3", "a")]
+    assert table["rows"] == [(0, 70, 0.7, 50.0, 1.0), (1, 30, 0.3, 10.0, 3.0)]
 
 
-def test_a_sweep_as_csv_has_every_score_to_the_last_digit() -> None:
+def shown(report: Report) -> str:
+    """Return the page of a run with this report."""
+    run = Run("d", "r", "success", datetime(2026, 3, 14, tzinfo=timezone.utc), {})
+    task = Task("choose", -1)
+    return pages.render("run.html", **pages.run_page(run, task, [task], report, {}, {}))
+
+
+@pytest.mark.parametrize(
+    ("features", "more"), [(12, None), (13, "1 more feature is"), (18, "6 more features are")]
+)
+def test_features_that_are_elsewhere_are_told_of_where_they_are(features: int, more: str | None) -> None:
+    report = make_report(features=features, k_max=6, k=3)
+    without = tuple(dataclasses.replace(point, centers=None) for point in report.curve)
+
+    assert len(pages.segments_table(report, 3, "")["headers"]) == 3 + min(features, 12)
+    where = f"{more} in the heat map, and in the report and the charts to download."
+    assert (where in shown(report)) == (more is not None)
+    assert "in the heat map" not in shown(dataclasses.replace(report, curve=without)), "there is none"
+
+
+def test_until_includes_its_day() -> None:
+    query = pages.query_of({"since": "2026-03-14", "until": "2026-03-14"})
+
+    assert query.since == datetime(2026, 3, 14, tzinfo=timezone.utc)
+    assert query.until == datetime(2026, 3, 15, tzinfo=timezone.utc)
+
+
+def test_the_csv_of_a_sweep_has_every_figure_under_its_name() -> None:
     report = make_report()
+    rows = list(csv.DictReader(io.StringIO(pages.sweep_csv(report))))
 
-    header, *rows = csv.reader(io.StringIO(pages.sweep_csv(report)))
-
-    columns = "k,sse,explained,silhouette,calinski_harabasz,davies_bouldin,seconds,iterations"
-    assert ",".join(header) == columns
+    assert list(rows[0]) == [
+        *("k", "sse", "explained", "silhouette", "calinski_harabasz", "davies_bouldin", "seconds"),
+        "iterations",
+    ]
     for row, point in zip(rows, report.curve, strict=True):
-        values = [getattr(point, column) for column in header]
-        assert row == ["" if value is None else repr(value) for value in values]
+        for name, text in row.items():
+            value = getattr(point, name)
+            assert text == ("" if value is None else str(value))

@@ -318,9 +318,13 @@ def test_of_the_charts_taken_away_these_very_scripts_run_and_no_others(server: A
         ("?q=%25", [HOSTILE]),
         ("?since=2099-01-01", []),
         ("?until=2026-03-13", []),
-        ("?since=2026-03-14&dag_id=secret", ["manual__0"]),
-        ("?since=2026-03-15&dag_id=secret", []),
-        ("?until=2026-03-14&dag_id=secret", ["manual__0"]),
+        ("?dag_id=open&q=manual&since=2026-03-14&sort=time", [f"manual__{number}" for number in range(4)]),
+        ("?dag_id=open&q=manual&since=2026-03-15", []),
+        ("?dag_id=open&q=manual&until=2026-03-14&sort=time", [f"manual__{number}" for number in range(4)]),
+        (
+            "?dag_id=open&q=manual&since=2026-03-14&until=2026-03-14&sort=k",
+            ["manual__3", "manual__1", "manual__2", "manual__0"],
+        ),
     ],
 )
 def test_the_list_is_searched_filtered_and_sorted(server: Any, query: str, run_ids: list[str]) -> None:
@@ -362,6 +366,41 @@ def test_the_page_of_a_dag_shows_trends_curves_and_drift(server: Any) -> None:
     assert page.figures["trends"]["data"][0]["y"] == [8, 7, 8, 7]
     assert len(page.figures["curves"]["data"]) == 2 * 3
     assert page.figures["drift"]["data"][0]["type"] == "heatmap"
+
+
+def test_runs_that_are_not_alike_are_told_apart_on_every_page(server: Any) -> None:
+    compared = "&curves=latest&curves=other-range&before=given&after=latest"
+    response = server.get(f"/dag?dag_id=unlike&task_id=choose{compared}")
+    text, page = html.unescape(response.text), Page(response.text)
+
+    assert len(page.figures["trends"]["data"]) == 3 * 5
+    assert "2 of 6 have k = 1..30, 3 features, by Kneedle, as the latest has" in text
+    assert "\u2068other-range\u2069 (k = 1..12)" in text
+    assert "The two runs are not alike: the second one has by Kneedle." in text
+    listed = server.get("/?dag_id=unlike").text
+    marked = re.findall(r'<span class="unlike">([^<]+)</span>', listed)
+    assert marked == ["by Silhouette", "k given", "5 features", "k = 1..12", "marked"]
+    assert "Compare figures of runs with" not in server.get("/?dag_id=secret").text
+
+
+def test_an_older_report_says_what_it_does_not_know(server: Any) -> None:
+    text = html.unescape(server.get(run("older")).text)
+
+    assert "Centres, in their features' ranges" in text
+    assert "This report does not hold the standard deviation of the rows" in text
+    assert "over all rows or a sample, which this report does not tell" in text
+    assert "Centres, standardized" in server.get(run("manual__0")).text
+
+
+def test_a_silhouette_of_a_sample_tells_its_size(server: Any) -> None:
+    silhouette = make_report(seed=0, k=8).chosen.silhouette
+    text = server.get(run("sampled")).text
+
+    assert f'id="chosen-silhouette">{silhouette:.2f}</dd>' in text
+    assert "over 5,012 sampled rows" in text
+    assert "over a sample of 5,012 rows, by segment and weighted" in text
+    assert 'k = 30</a> <span class="unlike">not settled</span>' in text
+    assert "sampled rows" not in server.get(run("manual__0")).text
 
 
 def test_the_runs_to_compare_stand_in_the_address(server: Any) -> None:

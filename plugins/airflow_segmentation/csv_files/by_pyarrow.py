@@ -138,12 +138,15 @@ def _parsed(
         # Arrow's own pool gives memory back, and gets it anew, with every block.
         memory_pool=pa.system_memory_pool(),
     )
-    _require_numbers_of_pandas(table, block)
+    _require_values_of_pandas(table, block, is_narrow=names is not None and len(names) == 1)
     return table
 
 
-def _require_numbers_of_pandas(table: pa.Table, block: memoryview) -> None:
-    """Raise an error where pyarrow made a number of what is text to pandas: of 0x1F, or of NAN."""
+def _require_values_of_pandas(table: pa.Table, block: memoryview, is_narrow: bool) -> None:
+    """Raise an error where pyarrow made a number of what is text to pandas, 0x1F or NAN, or a row of a blank.
+
+    :param is_narrow: whether a row has one field, so that a blank line may be one.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -154,6 +157,9 @@ def _require_numbers_of_pandas(table: pa.Table, block: memoryview) -> None:
     for column in table.columns:
         if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():
             raise pa.lib.ArrowInvalid("a word that is no number to pandas")
+        may_be_blank = is_narrow and pa.types.is_string(column.type)
+        if may_be_blank and pc.any(pc.match_substring_regex(column, r"^\s+$")).as_py():
+            raise pa.lib.ArrowInvalid("blank lines, which pandas passes over")
 
 
 def _require_as_pandas(first: pa.Table) -> None:
@@ -170,8 +176,6 @@ def _require_as_pandas(first: pa.Table) -> None:
             some = [value.strip() for value in column.drop_null().slice(0, 1000).to_pylist()]
             if some and all(advice.is_number(value) for value in some if value):
                 raise pa.lib.ArrowInvalid("text that may be numbers to pandas")
-            if first.num_columns == 1 and not all(some):
-                raise pa.lib.ArrowInvalid("blank lines, which pandas passes over")
 
 
 def _blocks(csv: Csv, file: Source, quotes: Quotes, kept: int) -> Iterator[memoryview]:

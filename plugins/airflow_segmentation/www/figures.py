@@ -86,7 +86,7 @@ def elbow(report: Report, k: int, *, axis: str = "", log: bool = False) -> Figur
     :param axis: a key of `AXES` to show on a second axis.
     :param log: whether SSE is on a logarithmic scale.
     """
-    looked_at = point_at(report, k)
+    looked_at, span = point_at(report, k), report.k_max - report.k_min
     traces: list[Figure] = [
         {
             "type": "scatter",
@@ -126,7 +126,8 @@ def elbow(report: Report, k: int, *, axis: str = "", log: bool = False) -> Figur
             "x": [report.k],
             "y": [report.chosen.sse],
             "text": [f"<b>k = {report.k}</b>"],
-            "textposition": "top right",
+            # At the right end there is no room beside the mark.
+            "textposition": "top left" if report.k > report.k_min + 0.9 * span else "top right",
             "textfont": {"size": 15, "color": CHOSEN},
             "hovertemplate": f"Chosen: k = {report.k}{settled}<br>SSE %{{y:.5~g}}<extra></extra>",
             "marker": {"size": 14, "color": CHOSEN, "symbol": "circle"},
@@ -204,7 +205,7 @@ def _choices(report: Report) -> list[Figure]:
                 "size": 11,
                 "color": HUES[2],
                 "symbol": SYMBOLS[(number + 1) % len(SYMBOLS)] + ("-open" if report.unsettled(k) else ""),
-                "line": {"width": 2},
+                **({"line": {"width": 2.5}} if report.unsettled(k) else {}),
             },
         }
         for number, (k, methods) in enumerate(sorted(by_k.items()))
@@ -598,7 +599,7 @@ def _heat_map(
     :param limits: the values that the first and the last colour stand for, and all beyond.
     """
     low, high = limits
-    bar: Figure = {"title": {"text": unit}, "thickness": 10, "outlinewidth": 0}
+    bar: Figure = {"title": {"text": unit, "side": "right"}, "thickness": 10, "outlinewidth": 0}
     if unit == OF_RANGE:
         bar["tickformat"] = ".0%"
     elif max(abs(value) for row in z for value in row) > high:
