@@ -77,7 +77,7 @@ def filled(metadata_database: None) -> None:
         failed = add_run(session, "open", "failed", state=DagRunState.FAILED, tasks=swept, number=6)
         push_progress(session, failed, make_progress(done=30))
         add_run(session, "open", "without", tasks=done, number=7)
-        configured = add_run(session, "open", "configured", conf={"secret": "of its own"}, number=27)
+        configured = add_run(session, "open", "configured", conf={"secret": "of its own"}, number=40)
         push(session, configured, ("choose", -1), REPORT_KEY, make_report().to_json())
         for number, (run_id, value) in enumerate(UNREADABLE.items(), start=8):
             broken = add_run(session, "open", run_id, tasks=done, number=number)

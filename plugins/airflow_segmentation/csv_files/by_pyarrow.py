@@ -26,7 +26,7 @@ MISSING = [
     *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
 ]  # fmt: skip
 _TRUE, _FALSE = ["True", "TRUE", "true"], ["False", "FALSE", "false"]
-_HEXADECIMAL = re.compile(rb"[+-]?0[xX][0-9a-fA-F]")
+_HEXADECIMAL = (b"0x", b"0X")
 
 
 @contextlib.contextmanager
@@ -152,7 +152,7 @@ def _require_values_of_pandas(table: pa.Table, block: memoryview, is_narrow: boo
 
     if any(pa.types.is_integer(item.type) for item in table.schema):
         text = bytes(block)
-        if (b"x" in text or b"X" in text) and _HEXADECIMAL.search(text):
+        if any(mark in text for mark in _HEXADECIMAL):
             raise pa.lib.ArrowInvalid("hexadecimal digits, which are text to pandas")
     for column in table.columns:
         if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():

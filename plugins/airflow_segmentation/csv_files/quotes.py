@@ -77,10 +77,15 @@ class Quotes:
         before = quotes - 1
         while self._skip_spaces and (blank := (before >= 0) & (text[before] == ord(" "))).any():
             before = before - blank
-        edges = np.isin(text, (self._sep, *LINE_BREAKS))
-        begins = (before < 0) | edges[before]
-        ends = (quotes == len(text) - 1) | edges[np.minimum(quotes + 1, len(text) - 1)]
-        beside = np.append(np.diff(quotes) == 1, False)  # two quotes within quotes are one
+        edges = np.zeros(256, bool)
+        edges[[self._sep, *LINE_BREAKS]] = True
+        begins = edges[text[before]]  # where that is the last byte, it is put right below
+        ends = edges[text[np.minimum(quotes + 1, len(text) - 1)]]
+        beside = text[np.minimum(quotes + 1, len(text) - 1)] == QUOTE  # two quotes within quotes are one
+        if len(quotes):
+            begins[before < 0] = True
+            ends[-1] |= quotes[-1] == len(text) - 1
+            beside[-1] = False
         after = np.append(False, beside[:-1])
         if (begins | after)[0::2].all() and (ends | beside)[1::2].all():
             opens, closes = quotes[0::2][~after[0::2]], quotes[1::2][~beside[1::2]]
