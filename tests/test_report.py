@@ -369,6 +369,30 @@ def test_of_the_rows_to_draw_as_many_stay_as_have_room():
     assert read.left_out == (f"all but {kept} of the rows to draw",)
 
 
+def test_of_more_features_than_have_room_the_first_stay_with_their_centres():
+    many = report(k=3, k_max=4, features=1_500, sample=(tuple(map(float, range(1_500))),))
+    read = Report.from_json(many.to_json())
+
+    kept = len(read.features)
+    assert 500 < kept < 1_500
+    assert read.features == many.features[:kept]
+    assert read.chosen.centers == tuple(centre[:kept] for centre in many.chosen.centers or ())
+    assert read.chosen.sizes == many.chosen.sizes
+    assert read.left_out[0] == f"all but the first {kept} of 1500 features"
+    assert all(len(row) == kept for row in read.sample)
+    assert len(json.dumps(read.to_json())) > MAX_REPORT_BYTES - 10_000
+
+
+def test_so_many_segments_as_a_chart_can_show_are_told():
+    curve = tuple(CurvePoint(k, 1.0, 0.5, sizes=(1,) * k) for k in (500, 501))
+    profile = Profile("a", *((1.0,) * 500,) * 4)
+    read = Report.from_json(report(k=500, curve=curve, profiles=(profile,)).to_json())
+
+    assert [point.sizes is None for point in read.curve] == [False, True]
+    assert read.profiles == (profile,)
+    assert read.left_out == ("the segments of each k above 500",)
+
+
 def test_the_last_profiles_go_where_all_else_has_gone():
     read = Report.from_json(large(k=60, k_max=60, features=2, profiles=60).to_json())
 

@@ -230,9 +230,30 @@ def test_an_id_stays_as_it_is_and_facts_go_with_the_table(tmp_path):
 
 
 def test_reasons_are_told_the_most_frequent_first(tmp_path):
-    frame = pd.DataFrame({"a": [None, 1.0, 2.0, 3.0, 4.0], "b": [1.0, None, None, 3.0, 4.0]})
-    scaling, _ = scaled(tmp_path, frame, ["a", "b"])
-    assert scaling.dropped == (("b is missing", 2), ("a is missing", 1))
+    nan = float("nan")
+    frame = pd.DataFrame(
+        {"a": [nan, 1, 2, 3, 4, 5], "b": [nan, nan, nan, 3, 4, 5], "c": [nan, nan, 2, 3, 4, 5]}
+    )
+    scaling, _ = scaled(tmp_path, frame, ["a", "b", "c"])
+    assert scaling.dropped == (("b is missing", 2), ("a is missing", 1)), (
+        "each row by the first that it misses"
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "constant"),
+    [
+        (1e6, 1e6 * (1 + 1e-15), True),
+        (-1e6 * (1 + 1e-15), -1e6, True),
+        (1e6, 1e6 * (1 + 1e-14), False),
+        (1e-20, 2e-20, False),
+        (-1e-20, 0.0, False),
+        (0.0, 1e-310, True),
+        (0.0, 0.0, True),
+    ],
+)
+def test_a_feature_is_constant_where_its_values_differ_by_rounding_alone(low, high, constant):
+    assert Scaling(("a",), (low,), (high,), 2, (0.0, 1.0)).constant == (["a"] if constant else [])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 from urllib.parse import quote, unquote
 
 import fsspec
@@ -16,10 +17,12 @@ import pytest
 from airflow.sdk.io import attach
 from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.errors import InputError
+from airflow_segmentation.local_files import NotRegularError
 from airflow_segmentation.outputs import output_uri
 from airflow_segmentation.scratch import scratch_folder
 from airflow_segmentation.storage import open_for_reading, remove, written_whole
 from fsspec.implementations.dirfs import DirFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -156,6 +159,165 @@ def test_a_full_disk_is_told_and_tried_again(tmp_path):
         fill()
     assert not isinstance(caught.value, InputError), "a retry may find space"
     assert list(tmp_path.iterdir()) == []
+
+
+class Failing(MemoryFileSystem):
+    """A store that opens nothing."""
+
+    cachable = False
+    error: OSError
+
+    def open(self, *_: object, **__: object) -> IO[bytes]:
+        raise self.error
+
+
+failing = Failing()  # Airflow keeps the first that it is given of a name
+FAILING = "memory://failing@shop/file"
+NOT_THERE = (
+    "There is no file at {}; check the path, the connection, and that this worker sees the same storage. If "
+    "it arrives later, wait for it with a sensor"
+)
+LONG, LOOP = (OSError(number, os.strerror(number)) for number in (errno.ENAMETOOLONG, errno.ELOOP))
+ENDLESS = "{} is a device, a pipe or a socket; "
+NO_FILE = "{} cannot be a file (%s); choose another path"
+DENIED = "give this worker's user, or the connection, the right to "
+
+
+@pytest.mark.parametrize(
+    ("error", "reading", "writing"),
+    [
+        (FileNotFoundError(2, "gone"), NOT_THERE, "[Errno 2] {} was not written: gone"),
+        (
+            *(IsADirectoryError(21, "folder"), "{} is a folder; give the path of one file"),
+            "[Errno 21] {} was not written: folder",
+        ),
+        (
+            *(NotADirectoryError(20, "file"), NOT_THERE),
+            "{} lies below a file, not a folder; choose another path",
+        ),
+        (NotRegularError(22, "pipe"), f"{ENDLESS}give the path of a file", f"{ENDLESS}choose another path"),
+        (
+            *(PermissionError(13, "no"), f"{{}} may not be read; {DENIED}read it"),
+            f"{{}} may not be written; {DENIED}write there, or choose another path",
+        ),
+        (LONG, NO_FILE % LONG.strerror, NO_FILE % LONG.strerror),
+        (LOOP, NO_FILE % LOOP.strerror, NO_FILE % LOOP.strerror),
+        (
+            *(OSError(errno.ENOSPC, "full"), "[Errno 28] {} could not be opened: full"),
+            "[Errno 28] No space is left to write {}; free some, or choose a path with more",
+        ),
+        (
+            *(OSError(errno.EBUSY, "busy"), "[Errno 16] {} could not be opened: busy"),
+            "[Errno 16] {} was not written: busy",
+        ),
+        (OSError("what"), "[Errno 5] {} could not be opened: what", "what"),
+    ],
+)
+def test_each_failure_of_a_storage_is_told_in_words(error, reading, writing):
+    failing.error = error
+    attach("memory", "failing", fs=failing)
+    for use, told in ((open_for_reading, reading), (written, writing)):
+        with pytest.raises((InputError, OSError)) as caught:
+            use(FAILING)
+        assert str(caught.value) == told.format(FAILING)
+        # What tells its number is the storage's own fault, and tried again.
+        assert isinstance(caught.value, InputError) is not told.startswith(("[Errno", "what"))
+
+
+class Upload:
+    """A file of an object store: it appears when it is closed."""
+
+    def __init__(self, store: Store, path: str) -> None:
+        self.store, self.path, self.content, self.closed = store, path, b"", False
+
+    def write(self, content: bytes) -> None:
+        self.content += content
+
+    def close(self) -> None:
+        if self.path.partition("/")[0] not in self.store.buckets:
+            raise FileNotFoundError(2, "no such bucket")
+        self.store.files[self.path] = self.content
+        self.closed = True
+
+    def discard(self) -> None:
+        self.store.discarded.append(self.path)
+
+
+class Store(MemoryFileSystem):
+    """An object store of one bucket."""
+
+    cachable = False
+    protocol = ("s3", "s3a")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buckets = {"bucket"}
+        self.files: dict[str, bytes] = {}
+        self.discarded: list[str] = []
+
+    def isdir(self, path: str) -> bool:
+        return False
+
+    def exists(self, path: str, **_: object) -> bool:
+        return path in self.buckets
+
+    def open(self, path: str, mode: str = "rb", **_: object) -> Upload:
+        assert mode == "wb"
+        return Upload(self, path)
+
+
+object_store = Store()
+
+
+@pytest.fixture
+def store() -> Store:
+    attach("s3", "store", fs=object_store)
+    object_store.files.clear()
+    object_store.discarded.clear()
+    return object_store
+
+
+def test_a_file_appears_in_an_object_store_once_it_is_complete(store):
+    with written_whole("s3://store@bucket/folder/file") as file:
+        file.write(b"one")
+        file.write(b"two")
+        assert store.files == {}
+    assert store.files == {"bucket/folder/file": b"onetwo"}
+    assert store.discarded == []
+
+
+def test_of_a_file_that_is_not_completed_an_object_store_keeps_nothing(store):
+    uploads = []
+    with contextlib.suppress(ZeroDivisionError), written_whole("s3://store@bucket/file") as file:
+        uploads.append(file)
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert (store.files, store.discarded) == ({}, ["bucket/file"])
+    assert uploads[0].closed is True, "or the garbage collector would close it, and so put it after all"
+
+
+def test_a_bucket_that_is_not_there_is_bad_input(store):
+    with pytest.raises(InputError) as caught:
+        written("s3://store@none/file")
+    assert str(caught.value) == "There is no bucket 'none' to write to; make it, or choose another path"
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("/" + "x" * 4095, "There is no file at /xxx|cannot be a file"),
+        ("/" + "x" * 4096, r"^/x{99}… has 4097 characters; a path or URI has at most 4096$"),
+        ("s3://" + "x" * 4092, r"^s3://… has 4097 characters; a path or URI has at most 4096$"),
+        (
+            "/a\nb",
+            "has a line break or another control character in it; look at the template or the task that it",
+        ),
+    ],
+    ids=["long", "too long", "a URI too long", "two lines"],
+)
+def test_what_is_no_path_is_refused(uri, message):
+    with pytest.raises(InputError, match=message):
+        open_for_reading(uri)
 
 
 @pytest.mark.parametrize(

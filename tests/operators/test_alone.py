@@ -111,8 +111,7 @@ def test_rows_that_came_or_went_since_the_sweep_are_not_profiled(data, tmp_path)
     assert [profile["column"] for profile in before[REPORT_KEY]["profiles"]] == ["a", "b", "c"]
     assert not after[REPORT_KEY].get("profiles")
     assert after[REPORT_KEY]["warnings"][-1] == (
-        f"The report has no profiles and no standard deviations: {data} has 799 rows, and had 800 when it "
-        f"was "
-        "swept"
+        f"The report has no profiles and no standard deviations: {data} has 799 rows, and had 800 when "
+        "it was swept"
     )
     assert after[REPORT_KEY]["k"] == before[REPORT_KEY]["k"]
