@@ -331,6 +331,7 @@ EDGE = "The chosen k={} is at the edge of the range {}, and so not settled: {} m
         ),
         ({"k_min": 2, "inertias": [9, 8, 7, 6]}, {"method": "chord"}, [EDGE.format(2, "2..5", "chord")]),
         ({"inertias": [9, 8, 7, 6]}, {"method": "chord"}, []),
+        ({"inertias": [9, 4, 0], "scores": {"silhouette": [np.nan, 0.2, 0.9]}}, {"method": "silhouette"}, []),
         ({"inertias": [100, 50]}, {"given": 2}, []),
         ({"inertias": [100]}, {}, ["kneedle found no elbow in k=1..1; k=1 is the point"]),
         ({"resamples": [STEEP, STEEP, LATE, BENT_LATER]}, {"method": "chord"}, []),

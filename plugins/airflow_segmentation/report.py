@@ -220,8 +220,11 @@ class Report:
         return self.decided_by not in (self.method, "given")
 
     def unsettled(self, k: int | None) -> bool:
-        """Return whether k is the last of several, so that a method that chose it might go on beyond."""
-        return k == self.k_max > self.k_min
+        """Return whether k is the last of several, so that a method that chose it might go on beyond.
+
+        Where each distinct row is a segment, nothing is beyond.
+        """
+        return k == self.k_max > self.k_min and self.curve[-1].sse > 0
 
     @property
     def agree(self) -> bool:

@@ -261,7 +261,8 @@ def _warnings(
         )
     # No score has a value at k=1, and no curve bends there.
     smallest = 1 if decided_by in ("kneedle", "chord") else 2
-    if decided_by != "given" and low < high and (k == high or smallest < k == low):
+    may_go_on = k == high and sweep.inertias[-1] > 0  # else each distinct row is a segment
+    if decided_by != "given" and low < high and (may_go_on or smallest < k == low):
         warnings.append(
             f"The chosen k={k} is at the edge of the range {low}..{high}, and so not settled: {decided_by} "
             "may choose another beyond it; sweep a wider range"

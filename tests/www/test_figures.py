@@ -485,6 +485,13 @@ def test_a_chosen_k_that_is_the_last_of_the_range_is_not_settled_unless_given(me
     assert ("not settled" in words.elbow(report)) == (method != "given")
 
 
+def test_a_k_that_makes_a_segment_of_each_distinct_row_has_none_beyond() -> None:
+    curve = (*make_report().curve[:-1], dataclasses.replace(make_report().curve[-1], sse=0.0))
+
+    assert make_report().unsettled(30)
+    assert not dataclasses.replace(make_report(), curve=curve).unsettled(30)
+
+
 def test_a_range_of_one_k_settles_nothing_and_nothing_is_said_of_it() -> None:
     report = dataclasses.replace(make_report(k=1), k_max=1, curve=make_report(k=1).curve[:1])
 
