@@ -47,7 +47,7 @@ ROOMS = {
     "scaling": Room(("scaling.py",), ("test_scaling.py",)),
     "sweeps": Room(("sweep_*.py",), ("test_sweep_join.py", "test_sweep_state.py", "operators/test_alone.py")),
     "storage": Room(
-        ("storage.py", "local_files.py", "scratch.py", "outputs.py"),
+        ("addresses.py", "storage.py", "local_files.py", "scratch.py", "outputs.py"),
         (
             *("test_storage.py", "test_scratch.py", "test_outputs.py", "security/test_links.py"),
             "operators/test_clean_up.py",

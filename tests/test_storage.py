@@ -15,17 +15,12 @@ from urllib.parse import quote, unquote
 import fsspec
 import pytest
 from airflow.sdk.io import attach
+from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.local_files import NotRegularError
 from airflow_segmentation.outputs import output_uri
 from airflow_segmentation.scratch import scratch_folder
-from airflow_segmentation.storage import (
-    open_for_reading,
-    project_root,
-    remove,
-    without_secrets,
-    written_whole,
-)
+from airflow_segmentation.storage import open_for_reading, project_root, remove, written_whole
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, event, given, settings

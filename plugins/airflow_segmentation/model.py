@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.errors import InputError, has_control
 from airflow_segmentation.model_file import (
     MOST_BYTES,
@@ -25,7 +26,7 @@ from airflow_segmentation.model_file import (
     read_pickle,
     read_skops,
 )
-from airflow_segmentation.storage import open_for_reading, without_secrets, written_whole
+from airflow_segmentation.storage import open_for_reading, written_whole
 
 if TYPE_CHECKING:
     import numpy as np

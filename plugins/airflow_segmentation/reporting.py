@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, cast
 
+from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.report import (
     METHODS,
@@ -21,7 +22,6 @@ from airflow_segmentation.report import (
     Times,
     significant,
 )
-from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.sweep_table import Sweep
 from airflow_segmentation.tables import as_matrix
 

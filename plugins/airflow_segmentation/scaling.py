@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.tables import Table, as_array, as_matrix, table_written
 
 if TYPE_CHECKING:

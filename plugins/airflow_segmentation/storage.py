@@ -15,7 +15,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import fsspec
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, conf, redact
@@ -23,7 +22,8 @@ from airflow.sdk import ObjectStoragePath
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_segmentation import scratch
-from airflow_segmentation.errors import InputError, has_control, without_control
+from airflow_segmentation.addresses import LONGEST_URI, decoded, parted, without_secrets
+from airflow_segmentation.errors import InputError, has_control
 from airflow_segmentation.local_files import LocalFiles, NotRegularError
 from airflow_segmentation.provider import setting
 
@@ -44,58 +44,6 @@ def project_root(checkout: Path) -> str:
     """Return where data and models lie: in a checkout, or in the object store that workers share instead."""
     root = storage_path()
     return root if "://" in root else str(checkout)
-
-
-LONGEST_URI = 4096
-"""Characters of a path or URI: what Linux takes, and more than any object store."""
-
-_SECRET_NAMES = ("sig", "token", "secret", "passw", "credential", "key")
-"""A parameter with one of these in its name lets in whoever has its value."""
-
-
-def without_secrets(uri: str) -> str:
-    """Return the path or URI without a password, a token or a query, in one line of a log or a page."""
-    if len(uri) > LONGEST_URI:
-        scheme, found, _ = uri.partition("://")
-        return without_control(f"{scheme[:20]}://…" if found else f"{uri[:100]}…")
-    return without_control(_parted(uri)[0])
-
-
-def _parted(uri: str) -> tuple[str, bool]:
-    """Return what may be shown of a URI, and whether it was given with a password or a token."""
-    scheme, found, rest = uri.partition("://")
-    if not found:
-        return _parameters_parted(uri, "?")
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    login = authority.rpartition("@")[0] or authority
-    is_password = ":" in _decoded(login) and "@" in _decoded(rest)
-    is_token = scheme.lower().endswith(("http", "https")) and "@" in authority
-    if is_password or is_token:
-        # A password may have a slash or an @ in it: nothing before the last @ is shown but the user's name.
-        user = f"{_decoded(login).partition(':')[0]}@" if is_password else ""
-        rest = user + rest.rpartition("@")[2] if "@" in rest else user
-    rest, is_parameter = _parameters_parted(rest, "?#;")
-    return f"{scheme}://{rest.partition('?')[0]}", is_password or is_token or is_parameter
-
-
-def _parameters_parted(text: str, begin: str) -> tuple[str, bool]:
-    """Return the text without its parameters, if a secret is among them, and whether one is.
-
-    :param begin: the letters that parameters begin with.
-    """
-    _, *rest = re.split(f"[{begin}]", _decoded(text), maxsplit=1)
-    parameters = [item.partition("=") for item in re.split("[?#;&]", "".join(rest))]
-    names = [name.lower() for name, found, _ in parameters if found]
-    if any(secret in name for name in names for secret in _SECRET_NAMES):
-        return re.split(f"[{begin}%]", text, maxsplit=1)[0], True
-    return text, False
-
-
-def _decoded(text: str) -> str:
-    """Return a text without the percent signs of URIs, however often it was encoded."""
-    while text != (text := unquote(text)):
-        pass
-    return text
 
 
 _SCHEME = re.compile(r"\A(?:(?:file|local)(?=:)|[a-z0-9+.-]+(?=://))", re.IGNORECASE)
@@ -266,7 +214,7 @@ def resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:
             f"{shown} has a line break or another control character in it; look at the template or the task "
             "that it comes from"
         )
-    if _parted(uri)[1]:
+    if parted(uri)[1]:
         raise InputError(
             f"{shown} was given with a password or a token, which would end up in logs and on pages; keep it "
             "in an Airflow connection, and name that: scheme://connection@bucket/key"
@@ -361,7 +309,7 @@ def _place(path: ObjectStoragePath, real: str) -> tuple[str, ...] | None:
     """
     if path.protocol in _LOCAL:
         return ("file", *Path(real).parts)
-    if ".." in re.split(r"[/\\]", _decoded(path.path)):
+    if ".." in re.split(r"[/\\]", decoded(path.path)):
         return None
     store = (path.protocol, str(_connection(path)), repr(sorted(path.storage_options.items())))
     return (*store, *path.path.rstrip("/").split("/"))

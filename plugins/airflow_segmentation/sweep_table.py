@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.scaling import Scaling
-from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.tables import Table, as_array, table_written
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_segmentation import advice
+from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.errors import InputError, missing_column
-from airflow_segmentation.storage import open_for_reading, without_secrets, written_whole
+from airflow_segmentation.storage import open_for_reading, written_whole
 
 if TYPE_CHECKING:
     import numpy as np

@@ -478,9 +478,8 @@ CASES: list[Case] = [
     (
         "truncated model",
         lambda good: assign(good, model_path=good.file(good.model.read_bytes()[:300], "bad.sav")),
-        "<folder>/bad.sav is not a model that ElbowOperator saved (pickle data was truncated); it was not "
-        "used. "
-        "Run the task that chooses k again",
+        "<folder>/bad.sav is not a model that ElbowOperator saved (it is damaged, or another kind of file); "
+        "it was not used. Run the task that chooses k again",
     ),
     (
         "no digest",

@@ -108,7 +108,7 @@ def filled(metadata_database: None) -> None:
         sampled = dataclasses.replace(
             make_report(), rows=123_456, silhouette_rows=5_012, choices=(Choice("silhouette", 30),)
         )
-        run = add_run(session, "open", "sampled", tasks=done, number=27)
+        run = add_run(session, "open", "sampled", tasks=done, number=28)
         push(session, run, ("choose", -1), REPORT_KEY, sampled.to_json())
         add_dag(session, "unlike")
         for number, (run_id, report) in enumerate(UNLIKE.items()):

@@ -44,6 +44,11 @@ WORDS: list[tuple[Callable[..., Any], dict[str, Any], str | None]] = [
     (words.half_range, {"half_range": Choice("kneedle", 5)}, "With k_max = 15 instead of 30, k would be 5."),
     (
         words.half_range,
+        {"half_range": Choice("kneedle", 15)},
+        "With k_max = 15 instead of 30, k would be 15, the last of that range.",
+    ),
+    (
+        words.half_range,
         {"half_range": Choice("kneedle", None)},
         "With k_max = 15 instead of 30, no k would be found.",
     ),

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from airflow_segmentation import advice
+from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.csv_files.quotes import Quotes
 from airflow_segmentation.errors import InputError, missing_column
 from airflow_segmentation.provider import setting
-from airflow_segmentation.storage import open_for_reading, without_secrets
+from airflow_segmentation.storage import open_for_reading
 
 BLOCK_BYTES = 2 << 20
 """Bytes taken at a time; much larger blocks fall out of the processor's cache."""

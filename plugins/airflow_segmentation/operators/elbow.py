@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.csv_files import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.links import ElbowLink
@@ -15,7 +16,6 @@ from airflow_segmentation.operators.arguments import as_connection, as_optional_
 from airflow_segmentation.outputs import output_uri, writer_of
 from airflow_segmentation.report import METHODS, REPORT_KEY, SUMMARY_KEY, Method
 from airflow_segmentation.reporting import Chooser, build_report
-from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.sweep_join import join_sweeps
 from airflow_segmentation.sweep_table import Sweep, read_sweep, write_sweep
 from airflow_segmentation.xcoms import push_record

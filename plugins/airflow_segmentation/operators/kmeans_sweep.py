@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.csv_files import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_connection, as_int, as_names, as_optional_int, as_uri
 from airflow_segmentation.outputs import output_uri
 from airflow_segmentation.report import PROGRESS_KEY, Progress, significant
 from airflow_segmentation.scaling import Scaling, unscaled
-from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.sweep_state import SweepState
 from airflow_segmentation.sweep_table import SCORES, Sweep, write_sweep
 from airflow_segmentation.xcoms import push_record

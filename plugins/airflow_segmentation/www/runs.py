@@ -20,6 +20,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.utils.state import DagRunState, State
 from sqlalchemy import Text, and_, case, cast, func, or_, select
 
+from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.report import (
     MAX_REPORT_BYTES,
     PROGRESS_KEY,
@@ -30,7 +31,6 @@ from airflow_segmentation.report import (
     ReportError,
     Summary,
 )
-from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.xcoms import are_records_past, configured_backend, name_of
 
 if TYPE_CHECKING:
@@ -248,8 +248,8 @@ def list_reports(session: Session, counts: Mapping[str, int], query: Query) -> L
     :param counts: the Dags to list the runs of, and how many reports each has.
     """
     dag_ids = sorted({query.dag_id} & counts.keys()) if query.dag_id else sorted(counts)
-    keys = (XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
-    matching = _matching(_pushed(SUMMARY_KEY, *keys).where(XComModel.dag_id.in_(dag_ids)), query)
+    ids = (XComModel.dag_run_id, XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.map_index)
+    matching = _matching(_pushed(SUMMARY_KEY, *ids).where(XComModel.dag_id.in_(dag_ids)), query)
     total = (
         session.scalar(select(func.count()).select_from(matching.subquery())) or 0
         if query.narrows
@@ -260,16 +260,17 @@ def list_reports(session: Session, counts: Mapping[str, int], query: Query) -> L
     column = _sorting(session, query.sort.removeprefix("-"))
     first = column.desc() if query.sort.startswith("-") else column.asc()
     order = (first.nulls_last(), DagRun.id.desc(), XComModel.task_id, XComModel.map_index)
-    # The keys of a page's rows are found before their values: to sort all values would move megabytes about.
-    # They are written out, since Airflow 3.4's view of two tables would be read whole for a join with them.
+    # What a page's rows are is found before their values: to sort all values would move megabytes about. All
+    # their ids are written out: Airflow 3.3 has an index by the number of a run, 3.4 by its name, and a join
+    # with 3.4's view of two tables would read all of it.
     found = session.execute(matching.order_by(*order).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)).all()
     rows = session.execute(
-        _listed(SUMMARY_KEY).where(
-            *(column.in_({row[place] for row in found}) for place, column in enumerate(keys))
-        )
+        _listed(SUMMARY_KEY)
+        .add_columns(XComModel.dag_run_id)
+        .where(*(column.in_({row[place] for row in found}) for place, column in enumerate(ids)))
     )
-    by_key = {(row.dag_id, row.run_id, row.task_id, row.map_index): row for row in rows}
-    listed = [by_key[tuple(key)] for key in found if tuple(key) in by_key]
+    by_ids = {(row.dag_run_id, row.dag_id, row.run_id, row.task_id, row.map_index): row for row in rows}
+    listed = [by_ids[tuple(row)] for row in found if tuple(row) in by_ids]
     return ListPage(tuple(_as_listed(listed, Summary)), total, page, pages)
 
 
