@@ -54,11 +54,12 @@ ROOMS = {
             "test_scratch.py",
             "test_outputs.py",
             "security/test_links.py",
+            "operators/test_clean_up.py",
         ),
     ),
     "model": Room(
         ("model.py", "model_file.py"),
-        ("test_model.py", "security/test_models.py"),
+        ("test_model.py", "test_model_file.py", "security/test_models.py"),
     ),
     "reports": Room(("report.py", "reporting.py"), ("test_report.py", "test_reporting.py")),
     "access": Room(("www/access.py",), ("www/test_access.py",)),

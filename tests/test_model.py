@@ -74,6 +74,20 @@ def test_what_is_saved_predicts_as_scikit_learn_does(tmp_path, medians, suffix):
     assert loaded.features == ("a", "b")
 
 
+@pytest.mark.parametrize("suffix", ["sav", "skops"])
+@pytest.mark.parametrize(
+    "names", [("x",), ("long " * 100, "b"), ("ÄÖ€", "b")], ids=["one", "long", "letters"]
+)
+def test_features_keep_their_names(tmp_path, names, suffix):
+    path = tmp_path / f"model.{suffix}"
+    width = len(names)
+    scaling = Scaling(names, (0.0,) * width, (1.0,) * width, 9, (0.0, 1.0))
+    save_model(build_model(scaling, np.zeros((1, width)), 1.0, 1), str(path))
+
+    assert load_model(str(path)).features == names
+    assert suffix == "skops" or path.read_bytes()[:2] == b"\x80\x04", "what every Python here can load"
+
+
 def test_a_missing_value_has_no_segment(tmp_path):
     save_model(build_model(scaling_of(ROWS), np.zeros((1, 2)), 1.0, 1), str(tmp_path / "model.sav"))
     loaded = load_model(str(tmp_path / "model.sav"))

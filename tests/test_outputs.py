@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from airflow_segmentation.outputs import output_uri, safe_segment
+from airflow_segmentation.outputs import output_uri, safe_segment, writer_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +40,14 @@ def test_each_task_instance_has_a_file_of_its_own():
         context(dag_id="../dag"),
     ]
     assert len({output_uri(item, "t.parquet") for item in contexts}) == len(contexts)
+
+
+def test_a_writer_is_a_task_instance_in_any_of_its_tries():
+    tries = [context(try_number=1), context(try_number=2), context(map_index=None)]
+    others = [context(map_index=0), context(task_id="task2"), context(run_id="run2"), context(dag_id="dag2")]
+
+    assert len({writer_of(item) for item in tries}) == 1
+    assert len({writer_of(item) for item in [*tries, *others]}) == 1 + len(others)
 
 
 def test_outputs_lie_under_the_configured_path(monkeypatch):

@@ -19,7 +19,7 @@ from airflow_segmentation.errors import InputError
 from airflow_segmentation.local_files import NotRegularError
 from airflow_segmentation.outputs import output_uri
 from airflow_segmentation.scratch import scratch_folder
-from airflow_segmentation.storage import open_for_reading, remove, written_whole
+from airflow_segmentation.storage import open_for_reading, project_root, remove, written_whole
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import HealthCheck, event, given, settings
@@ -101,6 +101,17 @@ def test_a_file_of_ours_that_is_gone_is_bad_input_unless_all_of_storage_is(tmp_p
     (tmp_path / "storage").mkdir()
     with pytest.raises(InputError, match="There is no file at"):
         open_for_reading(uri)
+
+
+@pytest.mark.parametrize(
+    ("storage", "root"),
+    [("/opt/airflow/segmentation", "/checkout"), ("s3://aws@bucket/segments/", "s3://aws@bucket/segments")],
+)
+def test_the_project_lies_in_its_checkout_or_in_the_object_store_that_workers_share(
+    monkeypatch, storage, root
+):
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", storage)
+    assert project_root(Path("/checkout")) == root
 
 
 def test_a_folder_is_no_file(tmp_path):

@@ -84,6 +84,22 @@ def test_the_sample_for_the_silhouette_holds_some_rows_of_every_segment_at_every
     assert weights.sum() == pytest.approx(len(rows), rel=0.001), "they stand for all rows"
 
 
+def test_a_segment_that_is_small_at_one_k_only_is_in_the_sample_whole():
+    rows = np.concatenate([np.random.default_rng(0).normal(size=20_000), np.full(15, 10.0)])[:, None]
+    found = sweep_rows(rows, k_min=2, k_max=3)
+    # The fifteen are a segment of their own at k = 2, and a part of a large one at the last k.
+    centers = [np.array([[0.0], [10.0]]), np.array([[-1.0], [0.0], [1.0]])]
+    sizes = [np.bincount(assign(rows, each)) for each in centers]
+
+    sample, stands_for = silhouette_sample(
+        ArrayRows(rows), replace(found, cluster_centers=centers, sizes=sizes)
+    )
+
+    assert (sample > 9).sum() == 15
+    assert stands_for[sample[:, 0] > 9].tolist() == [1.0] * 15
+    assert 4_500 < len(sample) < 5_500
+
+
 def test_the_mean_over_samples_is_the_silhouette_of_all_rows(monkeypatch):
     monkeypatch.setattr(scores, "SAMPLE", 1000)
     rows = np.random.default_rng(1).lognormal(size=(4000, 2))
