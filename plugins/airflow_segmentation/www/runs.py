@@ -28,7 +28,6 @@ from airflow_segmentation.report import (
     ReportError,
     Summary,
 )
-from airflow_segmentation.storage import without_secrets
 from airflow_segmentation.xcoms import are_records_past, configured_backend, name_of
 
 if TYPE_CHECKING:
@@ -51,14 +50,12 @@ class KeptElsewhere(ReportError):
 
     :param backend: the backend's name.
     :param past: whether records are written past it by now.
-    :param uri: where the record lies, as far as the database tells.
     """
 
-    def __init__(self, backend: str, past: bool, uri: str | None) -> None:
+    def __init__(self, backend: str, past: bool) -> None:
         super().__init__(f"The XCom backend {backend} keeps it elsewhere")
         self.backend = backend
         self.past = past
-        self.uri = uri
 
 
 @dataclass(frozen=True)
@@ -452,5 +449,4 @@ def _record(kind: Any, value: Any) -> Any:
         # What every record says of itself; it is there, whatever else is wrong with one that came as it is.
         if backend is BaseXCom or (isinstance(value, dict) and "schema_version" in value):
             raise
-        uri = without_secrets(value) if isinstance(value, str) and "://" in value else None
-        raise KeptElsewhere(name_of(backend), are_records_past(backend), uri) from None
+        raise KeptElsewhere(name_of(backend), are_records_past(backend)) from None
