@@ -5,9 +5,9 @@ SHELL := /bin/sh
 .PHONY: help demo test test-matrix test-stack test-faults test-compose test-mutants lint audit licences bench constraints clean
 
 # The Python that makes .venv: the first that runs, since a version manager's shim can be there and fail.
-PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3; do \
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3.14 python3; do \
 	"$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
-ENVIRONMENT = @"$(or $(PYTHON),$(error No Python found; install Python 3.10, 3.11, 3.12 or 3.13))" scripts/environment.py
+ENVIRONMENT = @"$(or $(PYTHON),$(error No Python found; install Python 3.10 to 3.14))" scripts/environment.py
 PORT ?= 8080
 
 # Many container images set this. Without bytecode every process compiles all of Airflow again, four seconds each.

@@ -20,7 +20,7 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".installed.json"
 """What is installed. Empty while an install runs, so that an interrupted one is never taken for complete."""
 
-OLDEST, NEWEST = (3, 10), (3, 13)
+OLDEST, NEWEST = (3, 10), (3, 14)
 GIGABYTES = 1.0
 """Disk space that .venv and uv's cache take without extras, with the bytecode that comes to be."""
 GIGABYTES_OF_AN_EXTRA = 0.35
@@ -43,7 +43,7 @@ def check_python(version: tuple) -> None:
     """Raise :class:`Problem` unless Airflow runs on this version of Python."""
     if not OLDEST <= tuple(version[:2]) <= NEWEST:
         raise Problem(
-            "Python {}.{} is not supported; install Python 3.10, 3.11, 3.12 or 3.13 and name it: "
+            "Python {}.{} is not supported; install Python 3.10 to 3.14 and name it: "
             "make PYTHON=python3.12 …".format(*version[:2])
         )
 

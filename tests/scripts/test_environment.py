@@ -18,12 +18,12 @@ import pytest
 ROOT = Path(environment.__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize("version", [(3, 10), (3, 11, 7), (3, 12), (3, 13, 0, "final", 0)])
+@pytest.mark.parametrize("version", [(3, 10), (3, 11, 7), (3, 12), (3, 14, 0, "final", 0)])
 def test_supported_pythons_pass(version):
     environment.check_python(version)
 
 
-@pytest.mark.parametrize("version", [(2, 7, 18), (3, 9, 20), (3, 14, 0)])
+@pytest.mark.parametrize("version", [(2, 7, 18), (3, 9, 20), (3, 15, 0)])
 def test_another_python_is_named_with_the_cure(version):
     with pytest.raises(
         environment.Problem, match=rf"Python {version[0]}\.{version[1]} .*make PYTHON="

@@ -13,8 +13,7 @@ from local_airflow import ROOT
 OPENERS = ["joblib", "pyarrow", "skops", "sklearn"]
 OURS = [
     "airflow_segmentation",
-    *(f"airflow_segmentation.{name}" for name in ("addresses", "advice", "errors", "links", "plugin")),
-    *(f"airflow_segmentation.{name}" for name in ("provider", "report", "www", "xcoms")),
+    *(f"airflow_segmentation.{name}" for name in ("links", "plugin", "provider", "report", "www", "xcoms")),
 ]
 """What the page stands on, and all of ours that it may import: none opens a model or a table."""
 

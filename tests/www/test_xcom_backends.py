@@ -166,7 +166,8 @@ def test_pages_name_the_backend_that_is_someones_own_and_a_cure(
     shown = segmented(f"sealed_{kind.__name__}")
     name = f"{kind.__module__}.{kind.__name__}"
     told = (
-        f"The XCom backend {name} stores values its own way, and this page reads the metadata database only. "
+        f"The XCom backend {name} stores values its own way, and this page reads the metadata database only; "
+        "what the backend left there stands among the task's XComs. "
         "To have new ones written there whatever the backend, set [segmentation] reports_in_database = True "
         "for the workers and this server, and clear the task."
     )
@@ -182,8 +183,8 @@ def test_pages_name_the_backend_that_is_someones_own_and_a_cure(
 
 
 @only_simple
-def test_a_report_that_was_stored_elsewhere_before_is_told_with_its_place(
-    segmented: Any, backend: Any, monkeypatch: Any, tmp_path: Path
+def test_a_report_that_was_stored_elsewhere_before_is_told(
+    segmented: Any, backend: Any, monkeypatch: Any
 ) -> None:
     backend(common_io.XComObjectStorageBackend, 0)
     with monkeypatch.context() as before:
@@ -193,7 +194,6 @@ def test_a_report_that_was_stored_elsewhere_before_is_told_with_its_place(
         old = segmented("upgraded")
     page = old.get("", 422)
 
-    assert f"file://{tmp_path}/xcoms/" in page
     assert "New ones are written there whatever the backend: clear the task for one." in page
     assert "keeps it elsewhere" in old.listed()
     new = segmented("upgraded")

@@ -20,7 +20,6 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.utils.state import DagRunState, State
 from sqlalchemy import Text, and_, case, cast, func, or_, select
 
-from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.report import (
     MAX_REPORT_BYTES,
     PROGRESS_KEY,
@@ -55,14 +54,12 @@ class KeptElsewhere(ReportError):
 
     :param backend: the backend's name.
     :param past: whether records are written past it by now.
-    :param uri: where the record lies, as far as the database tells.
     """
 
-    def __init__(self, backend: str, past: bool, uri: str | None) -> None:
+    def __init__(self, backend: str, past: bool) -> None:
         super().__init__(f"The XCom backend {backend} keeps it elsewhere")
         self.backend = backend
         self.past = past
-        self.uri = uri
 
 
 @dataclass(frozen=True)
@@ -477,8 +474,7 @@ def _record(kind: Any, value: str) -> Any:
         # What every record says of itself; it is there, whatever else is wrong with one that came as it is.
         if backend is BaseXCom or (isinstance(stored, dict) and "schema_version" in stored):
             raise
-        uri = without_secrets(stored) if isinstance(stored, str) and "://" in stored else None
-        raise KeptElsewhere(name_of(backend), are_records_past(backend), uri) from None
+        raise KeptElsewhere(name_of(backend), are_records_past(backend)) from None
 
 
 def _json(text: str) -> Any:

@@ -310,6 +310,4 @@ def _unreadable(error: ReportError) -> Response:
 
 
 def _kept_elsewhere(error: KeptElsewhere) -> Response:
-    where = {"detail": error.uri} if error.uri else {}
-    text = words.elsewhere(error)
-    return _page("message.html", 422, title="This report is kept elsewhere", text=text, **where)
+    return _page("message.html", 422, title="This report is kept elsewhere", text=words.elsewhere(error))

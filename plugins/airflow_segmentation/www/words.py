@@ -372,5 +372,5 @@ def elsewhere(error: KeptElsewhere) -> str:
     )
     return (
         f"The XCom backend {error.backend} stores values its own way, and this page reads the metadata "
-        f"database only. {cure}"
+        f"database only; what the backend left there stands among the task's XComs. {cure}"
     )
