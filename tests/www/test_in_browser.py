@@ -237,7 +237,7 @@ def test_the_trigger_configuration_is_copied(url: str, page: Page) -> None:
     button.press("Enter")
 
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert json.loads(page.evaluate("navigator.clipboard.readText()")) == {"k": 6}
+    assert json.loads(page.evaluate("navigator.clipboard.readText()")) == {"k": 6, "k_max": 12}
 
 
 def test_the_copied_link_leads_to_exactly_this_view(url: str, page: Page) -> None:
