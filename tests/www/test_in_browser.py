@@ -145,6 +145,7 @@ def test_every_click_on_the_curve_moves_the_view(url: str, page: Page) -> None:
     points = page.locator("#elbow .scatterlayer .trace").first.locator(".point")
 
     for k in (3, 5, 4):  # the chart around the plot is another after each
+        points.nth(k - 1).scroll_into_view_if_needed()  # once the chart stands still
         # Plotly looks what is under the mouse 20 times a second, and a click is on what it saw last.
         points.nth(k - 1).hover(force=True)
         page.wait_for_function("k => document.querySelector('#elbow-plot')._hoverdata?.[0].x === k", arg=k)
