@@ -45,7 +45,10 @@ ROOMS = {
         ("csv_files/*.py", "advice.py", "tables.py"), ("csv_files", "test_advice.py", "test_tables.py")
     ),
     "scaling": Room(("scaling.py",), ("test_scaling.py",)),
-    "sweeps": Room(("sweep_*.py",), ("test_sweep_join.py", "test_sweep_state.py", "operators/test_alone.py")),
+    "sweeps": Room(
+        ("sweep_*.py",),
+        ("test_sweep_table.py", "test_sweep_join.py", "test_sweep_state.py", "operators/test_alone.py"),
+    ),
     "storage": Room(
         ("addresses.py", "storage.py", "local_files.py", "scratch.py", "outputs.py"),
         (

@@ -16,7 +16,7 @@ from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY, SUMMARY_KEY, Progress, Report
 from airflow_versions import write_xcom
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -35,7 +35,9 @@ def add_dag(session: Session, dag_id: str, bundle: str = BUNDLE) -> None:
 
 
 def add_team(session: Session, name: str, bundle: str) -> None:
-    """Add a team that owns the Dags of a bundle."""
+    """Add a team that owns the Dags of a bundle, unless there is one."""
+    if session.scalar(select(Team).filter_by(name=name)) is not None:
+        return
     team = Team(name=name)
     if hasattr(Team, "id"):  # Airflow 3.1
         team.id = uuid4()

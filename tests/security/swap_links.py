@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -15,10 +16,11 @@ def main(root: Path) -> None:
     for number in itertools.count():
         # A folder, and a link in its place.
         (root / "folder").rename(root / "kept")
-        (root / "folder").symlink_to(outside)
-        (root / "folder").unlink()
+        with contextlib.suppress(FileExistsError):  # whoever writes there makes it anew
+            (root / "folder").symlink_to(outside)
+            (root / "folder").unlink()
         while not _renamed(root / "kept", root / "folder"):
-            shutil.rmtree(root / "folder", ignore_errors=True)  # whoever writes there makes it anew
+            shutil.rmtree(root / "folder", ignore_errors=True)
         # A link that leads in, and one in its place that leads out.
         new = root / f"new-{number % 2}"
         new.symlink_to(outside / "file" if number % 2 else root / "sub" / "file")
