@@ -127,14 +127,15 @@ class Csv:
         wanted = list(present if self.columns is None else self.columns)
         if self.id_column is not None and self.id_column not in wanted:
             wanted.insert(0, self.id_column)
-        for column in wanted:
-            if column not in present:
-                raise missing_column(column, self.name, present)
         if len(wanted) > MAX_COLUMNS:
             raise InputError(
                 f"{self.name} has {len(wanted)} columns, and a table has at most {MAX_COLUMNS}; name those "
                 "that are needed with columns=[…]"
             )
+        there = set(present)
+        for column in wanted:
+            if column not in there:
+                raise missing_column(column, self.name, present)
         return wanted
 
     def quotes(self) -> Quotes | None:
