@@ -281,6 +281,27 @@ def test_a_browser_is_sent_to_log_in_and_comes_back(server: Any, headers: dict[s
     assert parse_qs(target.query)["next"] == [BASE + ROUTES["/run"]]
 
 
+@pytest.mark.parametrize(
+    ("page", "url"),
+    [
+        ("/auth/login", "/auth/login?next=%2Fa%3Fb%3D1%26c"),
+        ("/auth/login?theme=dark", "/auth/login?theme=dark&next=%2Fa%3Fb%3D1%26c"),
+        ("/auth/login?next=%2Felsewhere", "/auth/login?next=%2Felsewhere"),
+    ],
+)
+def test_an_auth_manager_that_leaves_the_way_back_to_its_callers_is_helped(
+    monkeypatch: pytest.MonkeyPatch, page: str, url: str
+) -> None:
+    class Asked(SimpleAuthManager):
+        def get_url_login(self, **given: Any) -> str:
+            assert given == {"next_url": "/a?b=1&c"}
+            return page
+
+    monkeypatch.setattr(access, "get_auth_manager", Asked)
+
+    assert access.login_url("/a?b=1&c") == url
+
+
 def test_a_tab_inside_airflow_says_that_the_session_has_ended(server: Any) -> None:
     response = server.get(ROUTES["/run"], None, headers={"Sec-Fetch-Dest": "iframe", "Accept": "text/html"})
 
