@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import anyio
+import anyio.to_thread
 import pytest
 from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
@@ -222,6 +225,37 @@ def test_an_auth_manager_hears_which_team_owns_a_dag_where_there_are_teams(
         assert access.Viewer(user=None).may_read("of-a-team")
 
     assert heard == [DagDetails(id="of-a-team"), DagDetails(id="of-a-team", team_name="north")]
+
+
+@pytest.mark.parametrize(
+    ("user", "welcome"),
+    [
+        (SimpleNamespace(is_active=True), True),
+        (SimpleNamespace(), True),
+        (SimpleNamespace(is_active=False), False),
+    ],
+    ids=["active", "of a manager that dismisses nobody", "dismissed"],
+)
+def test_a_dismissed_user_is_let_in_by_no_token(
+    monkeypatch: pytest.MonkeyPatch, user: Any, welcome: bool
+) -> None:
+    class Asked(SimpleAuthManager):
+        async def get_user_from_token(self, token: str) -> Any:
+            assert token == "theirs"
+            return user
+
+    monkeypatch.setattr(access, "get_auth_manager", Asked)
+    request: Any = SimpleNamespace(headers={"Authorization": "Bearer theirs"}, cookies={})
+
+    def answer() -> Any:
+        # As a page is asked for: in a thread beside the event loop.
+        return anyio.run(anyio.to_thread.run_sync, lambda: access.authenticate(request))
+
+    if welcome:
+        assert answer().user is user
+    else:
+        with pytest.raises(access.BadToken):
+            answer()
 
 
 def test_the_header_serves_as_well_as_the_cookie(server: Any) -> None:
