@@ -44,7 +44,6 @@ NONE_SUCH = {("3.1", "3.14"), ("3.4", "3.10")}
 
 TESTS = [
     "tests/clustering",
-    "tests/csv_files",
     "tests/dags",
     "tests/operators",
     "tests/security",

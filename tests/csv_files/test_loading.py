@@ -206,3 +206,18 @@ def test_open_data_reads_parquet_and_csv_alike(tmp_path):
         with open_data(str(tmp_path / name)) as table:
             pd.testing.assert_frame_equal(table.read().to_pandas(), frame)
             assert table.uri.endswith(name)
+
+
+@pytest.mark.parametrize("text", ["A,B\r1,2\r\r 3,4", "A,B\r1,2\r5,6\r\t3,4\r", 'A,B\r1,"x"\ra\r ,""x'])
+def test_a_blank_after_a_carriage_return_makes_no_rows(tmp_path, text):
+    """pandas 2 reads such a line over and over."""
+    path = written(tmp_path, text)
+    expected = pd.read_csv(path, lineterminator="\r", engine="c")
+    if int(pd.__version__.partition(".")[0]) < 3:
+        with pytest.raises(InputError) as refused:
+            loaded(path, tmp_path)
+        assert str(refused.value).endswith("CsvLoadOperator(read_csv_kwargs={'lineterminator': '\\r'})")
+        found = loaded(path, tmp_path, options={"lineterminator": "\r"})
+    else:
+        found = loaded(path, tmp_path)
+    assert len(found) == len(expected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ CHUNK_ROWS = 100_000
 LOOKED_AT = 1_000
 """Rows at the beginning that tell how the columns lie."""
 _NUMBER = r"(?i)^\s*[+-]?(\d+\.?\d*|\.\d+|inf(inity)?$)(e[+-]?\d+)?\s*$"
+_BLANK_AFTER_RETURN = re.compile(rb"\r[ \t]")
 LONGEST_ERROR = 200
 """Characters of an error of pandas, which may quote what is in the file."""
 
@@ -289,13 +291,16 @@ class _Watched(io.RawIOBase):
         self._quotes = quotes
         self._rest = bytearray()
         self._place = 0
+        self._last = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         count = self._file.readinto(buffer)  # type: ignore[attr-defined]
-        self._rest += memoryview(buffer)[:count]
+        block = memoryview(buffer)[:count]
+        self._require_ends(block)
+        self._rest += block
         if self._quotes is not None:
             lines = self._quotes.take(self._rest, len(self._rest))
         else:
@@ -306,6 +311,25 @@ class _Watched(io.RawIOBase):
         if len(self._rest) > files.LONGEST_LINE or (is_open and not count):
             raise endless(self._csv, self._quotes, self._place)
         return count
+
+    def _require_ends(self, block: memoryview) -> None:
+        """Refuse what makes pandas 2 read one line over and over, until memory is full."""
+        if not _reads_lines_twice() or "lineterminator" in self._csv.options:
+            return
+        begins = self._last + block[:1]
+        self._last = bytes(block[-1:])
+        if _BLANK_AFTER_RETURN.search(block) or _BLANK_AFTER_RETURN.search(begins):
+            raise InputError(
+                f"{self._csv.name} has a line that begins with a blank after a carriage return alone, which "
+                "this version of pandas misreads; install pandas 3, end the lines with line feeds or, if no "
+                f"line ends with one, tell so: {advice.call_with({'lineterminator': chr(13)})}"
+            )
+
+
+def _reads_lines_twice() -> bool:
+    import pandas as pd
+
+    return int(pd.__version__.partition(".")[0]) < 3
 
 
 @contextlib.contextmanager
