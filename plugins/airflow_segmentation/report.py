@@ -396,7 +396,22 @@ def _read(kind: type[R], value: object) -> R:
 
 
 def _decoded(kind: Any, value: object) -> Any:
-    return _decoder(kind).decode(value) if isinstance(value, str) else msgspec.convert(value, kind)
+    if isinstance(value, str):
+        return _decoder(kind).decode(value)
+    _require_numbers(value)
+    return msgspec.convert(value, kind)
+
+
+def _require_numbers(value: object) -> None:
+    """Raise an error where a whole number is too large for a floating-point one.
+
+    msgspec before 0.22 takes it for whatever number is at hand.
+    """
+    if isinstance(value, int) and abs(value) > MAX_NUMBER:
+        raise msgspec.ValidationError("Number out of range")
+    if isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            _require_numbers(item)
 
 
 @cache
