@@ -43,11 +43,12 @@ test-mutants:  ## Count the faults, put in one by one, that tests notice (hours;
 	$(ENVIRONMENT) test mutants
 	@.venv/bin/python scripts/mutants.py $(if $(SAMPLE),--sample $(SAMPLE)) $(ONLY)
 
-lint:  ## Check style and types
+lint:  ## Check style, types, and which room imports which
 	$(ENVIRONMENT) test
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@PYTHONPATH=plugins .venv/bin/lint-imports setup.cfg
 
 audit:  ## Ask the Python advisory database about the pinned dependencies (needs the network)
 	$(ENVIRONMENT) test

@@ -183,12 +183,13 @@ def small_peer(_: Path, name: str) -> dict[str, Any]:
 
 
 def large_sweep(folder: Path, name: str, seed: str) -> dict[str, Any]:
-    from airflow_segmentation.clustering import ParquetRows, sweep_table
+    from airflow_segmentation.clustering import TableRows, sweep_table
+    from airflow_segmentation.tables.parquet import Table
 
     columns = [f"f{i}" for i in range(LARGE[name][1])]
     jobs = os.cpu_count() or 1
-    with Timed() as timed:
-        rows = ParquetRows(folder / f"{name}.parquet", columns, n_jobs=jobs)
+    with Timed() as timed, Table(str(folder / f"{name}.parquet")) as table:
+        rows = TableRows(table, columns, n_jobs=jobs)
         found = sweep_table(rows, random_state=int(seed), n_jobs=jobs)
     return timed.figures | {"sse": [float(found.inertias[k - 1]) for k in TIMED_K]}
 
@@ -230,8 +231,9 @@ def made_customers(folder: Path) -> dict[str, Any]:
 
 def csv_ours(folder: Path, name: str) -> dict[str, Any]:
     os.environ["AIRFLOW_HOME"] = str(folder / "airflow")
-    from airflow_segmentation.csv_files import Csv, csv_to_table, open_data
-    from airflow_segmentation.scaling import scale_table
+    from airflow_segmentation.tables.csv_files import Csv, csv_to_table
+    from airflow_segmentation.tables.opening import open_data
+    from airflow_segmentation.tables.scaling import scale_table
 
     csv_to_table(Csv(str(ROOT / "data" / "test.csv")), str(folder / "loaded.parquet"))
     with Timed() as timed:
@@ -276,11 +278,12 @@ def csv_duckdb(folder: Path, name: str) -> dict[str, Any]:
 
 
 def read_pyarrow(folder: Path) -> dict[str, Any]:
-    from airflow_segmentation.clustering import ParquetRows
+    from airflow_segmentation.clustering import TableRows
+    from airflow_segmentation.tables.parquet import Table
 
-    with Timed() as timed:
+    with Timed() as timed, Table(str(folder / "large.parquet")) as table:
         # The pass that draws a sample reads all rows twice; this one reads them once.
-        ParquetRows(folder / "large.parquet", ["f0", "f1", "f2"]).uniform(1, 0)
+        TableRows(table, ["f0", "f1", "f2"]).uniform(1, 0)
     return timed.figures
 
 

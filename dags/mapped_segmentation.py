@@ -15,7 +15,7 @@ from airflow_segmentation.operators import (
     KMeansSweepOperator,
     MinMaxPreprocessOperator,
 )
-from airflow_segmentation.storage import project_root
+from airflow_segmentation.storage.files import project_root
 
 PROJECT = project_root(Path(__file__).resolve().parents[1])
 FEATURES = ["BALANCE", "PURCHASES", "CREDIT_LIMIT"]

@@ -42,16 +42,12 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 NONE_SUCH = {("3.1", "3.14"), ("3.4", "3.10")}
 """Pythons that an Airflow does not know yet, or no more."""
 
-TESTS = [
-    "tests/clustering",
-    "tests/dags",
-    "tests/operators",
-    "tests/security",
-    "tests/www",
-]
+ROOMS = ("clustering", "dags", "operators", "reports", "security", "segments", "storage", "sweeps", "www")
+TESTS = [f"tests/{room}" for room in ROOMS]
 TESTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").glob("test_*.py"))
+TESTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "tables").glob("test_*.py"))
 # Not the comparison with pandas: on Python 3.10 pyarrow looks through all memory for each of its tiny blocks.
-TESTS += [f"tests/csv_files/test_{name}.py" for name in ("layout", "loading", "quotes")]
+TESTS += [f"tests/tables/csv_files/test_{name}.py" for name in ("layout", "loading", "quotes")]
 BROWSER = "tests/www/test_in_browser.py"
 
 

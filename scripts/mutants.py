@@ -42,35 +42,25 @@ class Room:
 ROOMS = {
     "clustering": Room(("clustering/*.py",), ("clustering",)),
     "tables": Room(
-        ("csv_files/*.py", "advice.py", "tables.py"),
+        tuple(
+            f"tables/{name}.py" for name in ("ahead", "data", "opening", "parquet", "csv_files/*", "advice")
+        ),
         # Not the comparison with pandas: minutes for each mutant that survives.
         (
-            *(f"csv_files/test_{name}.py" for name in ("layout", "loading", "quotes")),
-            "test_advice.py",
-            "test_tables.py",
+            *(f"tables/csv_files/test_{name}.py" for name in ("layout", "loading", "quotes")),
+            "tables/test_advice.py",
+            "tables/test_opening.py",
+            "tables/test_parquet.py",
         ),
     ),
-    "scaling": Room(("scaling.py",), ("test_scaling.py",)),
-    "sweeps": Room(
-        ("sweep_*.py",),
-        ("test_sweep_table.py", "test_sweep_join.py", "test_sweep_state.py", "operators/test_alone.py"),
+    "scaling": Room(
+        ("tables/scaling.py", "tables/passes.py"),
+        ("tables/test_scaling.py", "operators/test_kmeans_predict.py"),
     ),
-    "storage": Room(
-        ("addresses.py", "storage.py", "local_files.py", "scratch.py", "outputs.py"),
-        (
-            "test_addresses.py",
-            "test_storage.py",
-            "test_scratch.py",
-            "test_outputs.py",
-            "security/test_links.py",
-            "operators/test_clean_up.py",
-        ),
-    ),
-    "model": Room(
-        ("model.py", "model_file.py"),
-        ("test_model.py", "test_model_file.py", "security/test_models.py"),
-    ),
-    "reports": Room(("report.py", "reporting.py"), ("test_report.py", "test_reporting.py")),
+    "sweeps": Room(("sweeps/*.py",), ("sweeps", "operators/test_alone.py")),
+    "storage": Room(("storage/*.py",), ("storage", "security/test_links.py", "operators/test_clean_up.py")),
+    "model": Room(("segments/*.py",), ("segments", "security/test_models.py")),
+    "reports": Room(("reports/*.py",), ("reports",)),
     "access": Room(("www/access.py",), ("www/test_access.py",)),
 }
 

@@ -37,6 +37,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "example": None,
         "default": str(100 << 30),
     },
+    "spark_conn_id": {
+        "description": (
+            "The connection to a Spark cluster, of the type spark_connect, on which operators pass over rows "
+            "unless they name another. Where it is empty, workers do that.\n"
+        ),
+        "version_added": "0.1.0",
+        "type": "string",
+        "example": "spark",
+        "default": "",
+    },
     "reports_in_database": {
         "description": (
             "Whether reports, their summaries and the progress of sweeps are written to the metadata "

@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from airflow_segmentation.clustering.parallel import map_ahead, parallel_map
+from airflow_segmentation.clustering.parallel import parallel_map
+from airflow_segmentation.tables.ahead import map_ahead
 
 
 class Held:

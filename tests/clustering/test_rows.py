@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from airflow_segmentation.clustering import (
     ArrayRows,
-    ParquetRows,
+    TableRows,
+    arrow,
     assign,
     fits,
     measuring,
@@ -16,6 +17,7 @@ from airflow_segmentation.clustering import (
     sweep_table,
 )
 from airflow_segmentation.clustering.measuring import measure
+from airflow_segmentation.tables.parquet import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,7 +45,7 @@ def file(tmp_path, values):
 
 
 def test_few_rows_of_a_file_are_swept_as_in_memory(file, values):
-    from_file = sweep_table(ParquetRows(file, ["a", "b"]), k_max=6)
+    from_file = sweep_table(TableRows(Table(str(file)), ["a", "b"]), k_max=6)
 
     assert from_file.fit_rows == from_file.rows == 5000
     assert from_file.inertias.tobytes() == sweep_rows(values, k_max=6).inertias.tobytes()
@@ -51,7 +53,7 @@ def test_few_rows_of_a_file_are_swept_as_in_memory(file, values):
 
 @pytest.mark.usefixtures("small_parts")
 def test_a_sampled_sweep_reports_exact_values_over_all_rows(file, values):
-    found = sweep_table(ParquetRows(file, ["a", "b"]), k_max=8)
+    found = sweep_table(TableRows(Table(str(file)), ["a", "b"]), k_max=8)
 
     assert found.rows == 5000
     assert 800 < found.fit_rows < 1200
@@ -79,7 +81,8 @@ def test_a_sampled_sweep_is_hardly_worse_than_one_over_all_rows(values, monkeypa
 @pytest.mark.usefixtures("small_parts")
 def test_a_sampled_sweep_gives_the_same_bits_whatever_the_threads(file):
     one, two = (
-        sweep_table(ParquetRows(file, ["a", "b"], n_jobs=jobs), k_max=8, n_jobs=jobs) for jobs in (1, 2)
+        sweep_table(TableRows(Table(str(file)), ["a", "b"], n_jobs=jobs), k_max=8, n_jobs=jobs)
+        for jobs in (1, 2)
     )
 
     assert one.inertias.tobytes() == two.inertias.tobytes()
@@ -88,11 +91,11 @@ def test_a_sampled_sweep_gives_the_same_bits_whatever_the_threads(file):
 @pytest.mark.usefixtures("small_parts")
 def test_a_sampled_sweep_reports_the_measuring_too_and_goes_on_from_there(file):
     steps = []
-    whole = sweep_table(ParquetRows(file, ["a", "b"]), k_max=5, on_step=steps.append)
+    whole = sweep_table(TableRows(Table(str(file)), ["a", "b"]), k_max=5, on_step=steps.append)
 
     assert [step.done for step in steps] == list(range(1, 5 + 10 + 1))
     assert steps[-1].total == 15
-    resumed = sweep_table(ParquetRows(file, ["a", "b"]), k_max=5, state=steps[9].state)
+    resumed = sweep_table(TableRows(Table(str(file)), ["a", "b"]), k_max=5, state=steps[9].state)
     assert resumed.inertias.tobytes() == whole.inertias.tobytes()
 
 
@@ -112,7 +115,7 @@ def test_a_sample_stands_for_all_rows(file, values, monkeypatch):
     weights = np.where(values[:, 0] > 1, 3.0, 1.0)
 
     for held, count, mean in (
-        (ParquetRows(file, ["a", "b"]), np.ones(5000), values.mean(axis=0)),
+        (TableRows(Table(str(file)), ["a", "b"]), np.ones(5000), values.mean(axis=0)),
         (ArrayRows(values, weights), weights, np.average(values, axis=0, weights=weights)),
     ):
         sample = held.sample(2500, 0)
@@ -149,7 +152,7 @@ def test_each_part_is_measured_by_itself_and_all_add_up(file, values, monkeypatc
     centers = [values[:1], values[:3]]
 
     for held, weights in (
-        (ParquetRows(file, ["a", "b"]), None),
+        (TableRows(Table(str(file)), ["a", "b"]), None),
         (ArrayRows(values, np.full(5000, 2.0)), 2.0),
     ):
         assert (held.count, held.features, held.weighted) == (5000, 2, weights is not None)
@@ -173,7 +176,7 @@ def test_parts_hold_so_many_values_and_a_row_at_least(monkeypatch, features):
 
 @pytest.mark.parametrize("size", [0, 7, 4999, 5000, 9000])
 def test_uniform_rows_are_rows_of_the_file_in_its_order(file, values, size):
-    drawn, other = (ParquetRows(file, ["a", "b"]).uniform(size, seed) for seed in (0, 1))
+    drawn, other = (TableRows(Table(str(file)), ["a", "b"]).uniform(size, seed) for seed in (0, 1))
 
     places = [int(np.flatnonzero((values == row).all(axis=1))[0]) for row in drawn]
     assert len(drawn) == min(size, 5000)
@@ -189,7 +192,7 @@ def test_a_missing_value_is_an_error_that_names_the_column(tmp_path, bad):
     with pytest.raises(
         ValueError, match="Column 'b' has missing or infinite values; drop or fill them first"
     ):
-        sweep_table(ParquetRows(path, ["c", "a", "b"]), k_max=2)
+        sweep_table(TableRows(Table(str(path)), ["c", "a", "b"]), k_max=2)
 
 
 @pytest.mark.parametrize("kind", [pa.int8(), pa.uint64(), pa.float32(), pa.float64(), pa.bool_()])
@@ -197,14 +200,9 @@ def test_a_column_of_any_numbers_becomes_floats_and_what_is_missing_nan(kind):
     values = pa.array([True, None, False, True]).cast(kind)
     column = pa.chunked_array([values, values.slice(2, 2)])
 
-    assert rows.as_floats(column) == pytest.approx([1.0, np.nan, 0.0, 1.0, 0.0, 1.0], nan_ok=True)
-    assert rows.as_floats(values.slice(1, 2)) == pytest.approx([np.nan, 0.0], nan_ok=True)
-    assert rows.as_floats(pa.array([], kind)).dtype == np.float64
-
-
-def test_an_open_file_is_as_good_as_a_path(file):
-    with file.open("rb") as opened:
-        assert sweep_table(ParquetRows(opened, ["a"]), k_max=3).rows == 5000
+    assert arrow.as_floats(column) == pytest.approx([1.0, np.nan, 0.0, 1.0, 0.0, 1.0], nan_ok=True)
+    assert arrow.as_floats(values.slice(1, 2)) == pytest.approx([np.nan, 0.0], nan_ok=True)
+    assert arrow.as_floats(pa.array([], kind)).dtype == np.float64
 
 
 @pytest.mark.parametrize("together", [1, 50, 2**15])

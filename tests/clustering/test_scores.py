@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from airflow_segmentation.clustering import (
     ArrayRows,
-    ParquetRows,
+    TableRows,
     assign,
     calinski_harabasz,
     choose_k,
@@ -18,6 +18,7 @@ from airflow_segmentation.clustering import (
     silhouette_sample,
     sweep_rows,
 )
+from airflow_segmentation.tables.parquet import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
@@ -134,7 +135,7 @@ def test_the_sample_for_the_silhouette_is_the_same_from_a_file_and_another_for_a
     rows, found = skewed
     pq.write_table(pa.table({"a": rows[:, 0], "b": rows[:, 1]}), tmp_path / "rows.parquet")
 
-    taken, _ = silhouette_sample(ParquetRows(tmp_path / "rows.parquet", ["a", "b"]), found, 1)
+    taken, _ = silhouette_sample(TableRows(Table(str(tmp_path / "rows.parquet")), ["a", "b"]), found, 1)
     assert taken.tolist() == silhouette_sample(ArrayRows(rows), found, 1)[0].tolist()
     assert taken.tolist() != silhouette_sample(ArrayRows(rows), found, 2)[0].tolist()
 

@@ -21,7 +21,7 @@ from urllib.request import Request
 
 import pytest
 import yaml
-from airflow_segmentation.report import REPORT_KEY, Report
+from airflow_segmentation.reports.report import REPORT_KEY, Report
 from local_airflow import ROOT
 from made.s3 import BUCKET, S3Server
 from made.s3 import connection as connection

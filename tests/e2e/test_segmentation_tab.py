@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from airflow_segmentation.report import REPORT_KEY, Report
+from airflow_segmentation.reports.report import REPORT_KEY, Report
 from local_airflow import Airflow, AirflowError
 from playwright.sync_api import Page, expect
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from airflow_segmentation.report import REPORT_KEY, Report
+from airflow_segmentation.reports.report import REPORT_KEY, Report
 from made.s3 import connected as connected
 from made.s3 import connection as connection
 from made.s3 import s3 as s3

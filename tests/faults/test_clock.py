@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from airflow_segmentation.sweep_table import read_sweep
+from airflow_segmentation.sweeps.table import read_sweep
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 

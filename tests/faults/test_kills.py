@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pyarrow.parquet as pq
-from airflow_segmentation.model import load_model
+from airflow_segmentation.segments.model import load_model
 
 TASKS = ("load", "scale", "sweep", "choose", "assign")
 KILLS = 50

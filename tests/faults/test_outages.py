@@ -17,7 +17,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from airflow_segmentation.operators import kmeans_sweep
-from airflow_segmentation.report import REPORT_KEY, Report
+from airflow_segmentation.reports.report import REPORT_KEY, Report
 from made.s3 import BUCKET, S3Server
 
 AWAY = 10.0

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_segmentation.model import load_model
-from airflow_segmentation.report import REPORT_KEY, Report
+from airflow_segmentation.reports.report import REPORT_KEY, Report
+from airflow_segmentation.segments.model import load_model
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 SAVES = 50
@@ -19,7 +19,7 @@ SAVES = 50
 SAVE = """
 import pickle, sys
 sys.path.insert(0, sys.argv[1])
-from airflow_segmentation.model import save_model
+from airflow_segmentation.segments.model import save_model
 model = pickle.load(open(sys.argv[2], "rb"))
 for _ in range(int(sys.argv[4])):
     save_model(model, sys.argv[3], writer=sys.argv[5])
@@ -42,7 +42,7 @@ def test_each_report_tells_of_its_own_run_and_the_last_model_stands(runs: Any, m
     assert [report.k for report in reports] == [3, 9]
     assert [len(report.chosen.centers or ()) for report in reports] == [3, 9]
     assert ["/model-3/" in (report.sweep_uri or "") for report in reports] == [True, False]
-    assert len(load_model(str(runs.model)).centers) == 9
+    assert len(load_model(str(runs.model)).assigner.centers) == 9
 
 
 def test_whoever_reads_while_two_write_finds_one_whole_model(models: list[bytes], tmp_path: Path) -> None:

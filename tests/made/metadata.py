@@ -14,7 +14,7 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.team import Team
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY, SUMMARY_KEY, Progress, Report
+from airflow_segmentation.reports.report import PROGRESS_KEY, REPORT_KEY, SUMMARY_KEY, Progress, Report
 from airflow_versions import write_xcom
 from sqlalchemy import insert, select
 

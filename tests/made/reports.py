@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from airflow_segmentation.report import (
+from airflow_segmentation.reports.report import (
     Choice,
     CurvePoint,
     Dropped,
@@ -62,7 +62,7 @@ def make_report(*, seed: int = 0, rows: int = 600, features: int = 3, k_max: int
                 centers=tuple(
                     map(tuple, (model.cluster_centers_[order] * (high - low) + low).round(2).tolist())
                 ),
-                **scores,
+                scores=scores,
             )
         )
     names = [NAMES[i] if i < len(NAMES) else f"FEATURE_{i}" for i in range(features)]

@@ -11,8 +11,8 @@ import pytest
 from airflow_segmentation import clustering
 from airflow_segmentation.clustering import stability
 from airflow_segmentation.operators import ElbowOperator, KMeansSweepOperator, kmeans_sweep
-from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY
-from airflow_segmentation.sweep_table import Sweep, read_sweep
+from airflow_segmentation.reports.report import PROGRESS_KEY, REPORT_KEY
+from airflow_segmentation.sweeps.table import SweepTable, read_sweep
 
 
 class Killed(Exception):
@@ -46,7 +46,7 @@ def task(run_id: str, pushed: dict[str, Any], killed_after: int | None = None) -
     return {"ti": ti}
 
 
-def swept(data: str, run_id: str = "run", **parameters: Any) -> Sweep:
+def swept(data: str, run_id: str = "run", **parameters: Any) -> SweepTable:
     given = {"k_max": 9, "features": ["a", "b"], "scores": [], **parameters}
     return read_sweep(KMeansSweepOperator(task_id="t", data=data, **given).execute(task(run_id, {})))
 

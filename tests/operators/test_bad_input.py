@@ -28,7 +28,6 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG, BaseHook, BaseOperator
 from airflow.sdk.io import attach
-from airflow_segmentation.csv_files import Csv, csv_to_table
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators import (
     CsvLoadOperator,
@@ -37,8 +36,9 @@ from airflow_segmentation.operators import (
     KMeansSweepOperator,
     MinMaxPreprocessOperator,
 )
-from airflow_segmentation.report import MAX_REPORT_BYTES, REPORT_KEY, Report
-from airflow_segmentation.tables import table_written
+from airflow_segmentation.reports.report import MAX_REPORT_BYTES, REPORT_KEY, Report
+from airflow_segmentation.tables.csv_files import Csv, csv_to_table
+from airflow_segmentation.tables.parquet import table_written
 from airflow_versions import refusal
 from fsspec.implementations.memory import MemoryFileSystem
 

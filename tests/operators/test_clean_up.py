@@ -19,9 +19,9 @@ from airflow_segmentation.operators import (
     KMeansSweepOperator,
     MinMaxPreprocessOperator,
 )
-from airflow_segmentation.outputs import output_uri
-from airflow_segmentation.report import REPORT_KEY, Report
-from airflow_segmentation.storage import written_whole
+from airflow_segmentation.reports.report import REPORT_KEY, Report
+from airflow_segmentation.storage.files import written_whole
+from airflow_segmentation.storage.outputs import output_uri
 
 DAY = 24 * 3600
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from airflow_segmentation.model import build_model, save_model
 from airflow_segmentation.operators import KMeansPredictOperator
-from airflow_segmentation.scaling import Scaling
-from airflow_segmentation.tables import Table
+from airflow_segmentation.segments.model import build_model, save_model
+from airflow_segmentation.tables.parquet import Table
+from airflow_segmentation.tables.scaling import Scaling
 from made.tasks import Task
 
 
@@ -26,7 +26,7 @@ def assign(tmp_path, capsys):
         )
         uri = operator.execute({"ti": Task("assign")})
         with Table(uri) as table:
-            facts = table.metadata
+            facts = table.facts
         told = capsys.readouterr()
         return pd.read_parquet(uri), facts, told.out + told.err
 

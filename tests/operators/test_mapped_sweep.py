@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from airflow.sdk import DAG
 from airflow_segmentation.operators import CsvLoadOperator, ElbowOperator, KMeansSweepOperator
-from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY, Progress, Report
-from airflow_segmentation.sweep_table import read_sweep
+from airflow_segmentation.reports.report import PROGRESS_KEY, REPORT_KEY, Progress, Report
+from airflow_segmentation.sweeps.table import read_sweep
 
 FEATURES = ["PURCHASES", "AGE"]
 PARTS = [{"k_min": 9, "k_max": 12}, {"k_min": 1, "k_max": 5}, {"k_min": 4, "k_max": 8}]

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
-from airflow_segmentation.report import REPORT_KEY
+from airflow_segmentation.reports.report import REPORT_KEY
 from local_airflow import ROOT, Airflow, free_port
 
 DAG_ID = "secrets"

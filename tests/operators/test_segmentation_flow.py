@@ -18,7 +18,7 @@ from airflow_segmentation.operators import (
     KMeansSweepOperator,
     MinMaxPreprocessOperator,
 )
-from airflow_segmentation.report import REPORT_KEY, SUMMARY_KEY, Report, Summary
+from airflow_segmentation.reports.report import REPORT_KEY, SUMMARY_KEY, Report, Summary
 
 FEATURES = ["BALANCE", "PURCHASES"]
 RETRIES = {"retries": 2, "retry_delay": timedelta(0)}

@@ -64,7 +64,7 @@ def main(count: int) -> None:
     """
     import numpy as np
     from airflow_segmentation.errors import InputError
-    from airflow_segmentation.model import load_model
+    from airflow_segmentation.segments.model import load_model
 
     saved = sorted(MODELS.iterdir())
     rng = random.Random(0)
@@ -83,8 +83,8 @@ def main(count: int) -> None:
             except InputError:
                 outcomes["refused"] += 1
                 continue
-            segments = model.predict(np.zeros((3, len(model.features))))
-            assert ((segments >= 0) & (segments < len(model.centers))).all()
+            segments = model.assigner.predict(np.zeros((3, len(model.features))))
+            assert ((segments >= 0) & (segments < len(model.assigner.centers))).all()
             outcomes["still a model"] += 1
     print(f"models: {count}, refused: {outcomes['refused']}, still a model: {outcomes['still a model']}")
 

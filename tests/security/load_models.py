@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.model import load_model
+from airflow_segmentation.segments.model import load_model
 
 
 def main(folder: Path) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.model import load_model
-from airflow_segmentation.storage import open_for_reading, remove, written_whole
+from airflow_segmentation.segments.model import load_model
+from airflow_segmentation.storage.files import open_for_reading, remove, written_whole
 
 HERE = Path(__file__).parent
 OPENED = 3000

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.model import load_model
+from airflow_segmentation.segments.model import load_model
 from made.pickles import HOSTILE
 
 HERE = Path(__file__).parent

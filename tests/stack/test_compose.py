@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.error import HTTPError
 
 import pytest
-from airflow_segmentation.report import REPORT_KEY, Report
+from airflow_segmentation.reports.report import REPORT_KEY, Report
 from made.stack import INIT, Stack
 from playwright.sync_api import Page, expect
 

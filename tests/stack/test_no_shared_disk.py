@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from airflow_segmentation.clustering import ParquetRows, sweep_table
-from airflow_segmentation.model import load_model
-from airflow_segmentation.report import PROGRESS_KEY, REPORT_KEY, Report
-from airflow_segmentation.sweep_table import read_sweep
+from airflow_segmentation.clustering import ArrayRows, sweep_table
+from airflow_segmentation.reports.report import PROGRESS_KEY, REPORT_KEY, Report
+from airflow_segmentation.segments.model import load_model
+from airflow_segmentation.sweeps.table import read_sweep
 from local_airflow import ROOT, AirflowError
 from made.s3 import BUCKET
 from made.stack import Stack
@@ -99,7 +99,7 @@ def test_tables_model_and_logs_go_to_the_bucket(up: Stack, run_id: str, s3: Any,
     report = Report.from_json(up.xcom(DAG_ID, run_id, "choose", REPORT_KEY))
     assert (report.rows, report.rows_dropped) == (8949, 1)
     model = load_model(f"{ROOT_URI}/model/model.sav")
-    assert len(model.centers) == report.k
+    assert len(model.assigner.centers) == report.k
     keys = contents(s3).keys()
     tables = {key.rpartition("/")[2] for key in keys if key.startswith(f"{PREFIX}/{DAG_ID}/")}
     assert tables == {"table.parquet", "scaled.parquet", "sweep.parquet", "segments.parquet"}
@@ -183,7 +183,7 @@ def test_a_worker_killed_in_the_middle_of_a_sweep_loses_nothing(up: Stack, s3: A
     assert "An earlier try was interrupted; going on from where it was" in str(of_sweep(lost, "logs/2"))
     assert [key for key in contents(s3) if key.endswith(".state")] == []
     for index, (k_min, k_max) in enumerate(RANGES):
-        rows = ParquetRows(io.BytesIO(many_customers()), FEATURES, 1)
+        rows = ArrayRows(pq.read_table(io.BytesIO(many_customers()), columns=FEATURES).to_pandas().to_numpy())
         undisturbed = sweep_table(rows, k_min=k_min, k_max=k_max, random_state=42, n_jobs=1)
         found = read_sweep(stored(s3, of_sweep(index, "xcomEntries/return_value")["value"]))
         assert found.inertias == pytest.approx(undisturbed.inertias.tolist(), rel=1e-9)

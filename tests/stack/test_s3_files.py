@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.storage import open_for_reading, written_whole
+from airflow_segmentation.storage.files import open_for_reading, written_whole
 from made.s3 import BUCKET, S3Server
 
 BIG = 60 << 20

@@ -14,7 +14,7 @@ from airflow.configuration import conf
 from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
-from airflow_segmentation.report import REPORT_KEY, SUMMARY_KEY, Choice
+from airflow_segmentation.reports.report import REPORT_KEY, SUMMARY_KEY, Choice
 from made.metadata import add_dag, add_run, push, push_progress, push_report
 from made.reports import HOSTILE, hostile, make_progress, make_report
 from sqlalchemy import delete
@@ -96,6 +96,8 @@ def filled(metadata_database: None) -> None:
             "silhouette_rows",
         ):
             del older[later]
+        for point in older["curve"]:
+            point |= point.pop("scores", {})
         for feature in older["features"]:
             del feature["mean"], feature["deviation"]
         push(

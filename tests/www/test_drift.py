@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from airflow_segmentation.report import CurvePoint, Feature, Report
+from airflow_segmentation.reports.report import CurvePoint, Feature, Report
 from airflow_segmentation.www import drift, words
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from airflow_segmentation.report import Choice, CurvePoint, Feature, Progress, Report
+from airflow_segmentation.reports.report import Choice, CurvePoint, Feature, Progress, Report
 from airflow_segmentation.www import alike, figures, words
 from airflow_segmentation.www.runs import Listed, Run, Task
 from hypothesis import HealthCheck, given, settings
@@ -38,7 +38,7 @@ def reports(draw: st.DrawFn) -> Report:
                 k=k,
                 sse=draw(st.floats(0, 1e9)),
                 explained=draw(st.floats(0, 1)),
-                silhouette=draw(st.none() | st.floats(-1, 1)),
+                scores=draw(st.dictionaries(st.just("silhouette"), st.floats(-1, 1))),
                 sizes=draw(st.none() | st.just(sizes)),
                 centers=draw(st.none() | st.lists(row, min_size=k, max_size=k).map(tuple)),
             )
@@ -501,7 +501,7 @@ def test_a_range_of_one_k_settles_nothing_and_nothing_is_said_of_it() -> None:
 
 def test_a_silhouette_has_two_digits() -> None:
     report = make_report()
-    value = report.chosen.silhouette
+    value = report.chosen.scores["silhouette"]
     assert value is not None
 
     assert words.elbow_table(report).rows[7][3] == f"{value:.2f}"

@@ -8,8 +8,8 @@ import io
 from datetime import datetime, timezone
 
 import pytest
-from airflow_segmentation.report import CurvePoint, Feature, Report
-from airflow_segmentation.www import pages
+from airflow_segmentation.reports.report import CurvePoint, Feature, Report
+from airflow_segmentation.www import figures, pages
 from airflow_segmentation.www.runs import Run, Task
 from made.reports import make_report
 
@@ -17,8 +17,10 @@ from made.reports import make_report
 def of_two(**changes: object) -> Report:
     """Return a report whose scores at k = 2, the chosen, and at k = 3 are round numbers."""
     centers = ((1.0, 50.0), (3.0, 10.0))
-    two = CurvePoint(2, 200.0, 0.6, silhouette=0.504, sizes=(70, 30), centers=centers)
-    three = CurvePoint(3, 150.0, 0.7, silhouette=0.456, sizes=(60, 30, 10), centers=(*centers, (2.0, 70.0)))
+    two = CurvePoint(2, 200.0, 0.6, scores={"silhouette": 0.504}, sizes=(70, 30), centers=centers)
+    three = CurvePoint(
+        3, 150.0, 0.7, scores={"silhouette": 0.456}, sizes=(60, 30, 10), centers=(*centers, (2.0, 70.0))
+    )
     report = dataclasses.replace(
         make_report(), k=2, k_min=2, k_max=3, rows=100, curve=(two, three), features=FEATURES, profiles=()
     )
@@ -100,5 +102,5 @@ def test_the_csv_of_a_sweep_has_every_figure_under_its_name() -> None:
     ]
     for row, point in zip(rows, report.curve, strict=True):
         for name, text in row.items():
-            value = getattr(point, name)
+            value = figures.value_of(point, name)
             assert text == ("" if value is None else str(value))

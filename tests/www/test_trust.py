@@ -13,7 +13,9 @@ from local_airflow import ROOT
 OPENERS = ["joblib", "pyarrow", "skops", "sklearn"]
 OURS = [
     "airflow_segmentation",
-    *(f"airflow_segmentation.{name}" for name in ("links", "plugin", "provider", "report", "www", "xcoms")),
+    *(f"airflow_segmentation.{name}" for name in ("links", "plugin", "provider", "www")),
+    *(f"airflow_segmentation.{name}" for name in ("clustering", "clustering.methods")),
+    *(f"airflow_segmentation.{name}" for name in ("reports", "reports.records", "reports.report")),
 ]
 """What the page stands on, and all of ours that it may import: none opens a model or a table."""
 

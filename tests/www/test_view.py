@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from airflow_segmentation.report import Report
+from airflow_segmentation.reports.report import Report
 from airflow_segmentation.www.view import HEADERS
 from made.reports import HOSTILE, make_report
 
@@ -393,7 +393,7 @@ def test_an_older_report_says_what_it_does_not_know(server: Any) -> None:
 
 
 def test_a_silhouette_of_a_sample_tells_its_size(server: Any) -> None:
-    silhouette = make_report(seed=0, k=8).chosen.silhouette
+    silhouette = make_report(seed=0, k=8).chosen.scores["silhouette"]
     text = server.get(run("sampled")).text
 
     assert f'id="chosen-silhouette">{silhouette:.2f}</dd>' in text

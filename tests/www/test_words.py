@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from airflow_segmentation.report import Choice, CurvePoint, Progress, Report, Stability, Times
+from airflow_segmentation.reports.report import Choice, CurvePoint, Progress, Report, Stability, Times
 from airflow_segmentation.www import words
 from airflow_segmentation.www.runs import Listed, Run, Task
 from made.reports import make_report

@@ -16,7 +16,7 @@ from airflow.providers.common.io.xcom import backend as common_io
 from airflow.sdk import DAG
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow_segmentation.operators import ElbowOperator, KMeansSweepOperator
-from airflow_segmentation.xcoms import are_records_past
+from airflow_segmentation.reports.records import are_records_past
 from running import api_server as api_server
 from running import callbacks_as_on_a_worker as callbacks_as_on_a_worker
 from running import run_dag as run_dag

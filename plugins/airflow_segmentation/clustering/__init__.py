@@ -10,52 +10,58 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_segmentation.clustering.assigning import Assigner as Assigner
     from airflow_segmentation.clustering.elbow import Elbow as Elbow
     from airflow_segmentation.clustering.elbow import choose_k as choose_k
     from airflow_segmentation.clustering.elbow import chord as chord
     from airflow_segmentation.clustering.estimator import KMeansSweep as KMeansSweep
+    from airflow_segmentation.clustering.moments import Moments as Moments
+    from airflow_segmentation.clustering.moments import moments_of as moments_of
     from airflow_segmentation.clustering.points import assign as assign
-    from airflow_segmentation.clustering.profiles import Moments as Moments
-    from airflow_segmentation.clustering.profiles import Profile as Profile
-    from airflow_segmentation.clustering.profiles import profile_segments as profile_segments
+    from airflow_segmentation.clustering.quantiles import Segmenting as Segmenting
+    from airflow_segmentation.clustering.quantiles import describe as describe
     from airflow_segmentation.clustering.rows import ArrayRows as ArrayRows
-    from airflow_segmentation.clustering.rows import ParquetRows as ParquetRows
     from airflow_segmentation.clustering.rows import Rows as Rows
+    from airflow_segmentation.clustering.rows import TableRows as TableRows
     from airflow_segmentation.clustering.scores import calinski_harabasz as calinski_harabasz
+    from airflow_segmentation.clustering.scores import compute_score as compute_score
     from airflow_segmentation.clustering.scores import davies_bouldin as davies_bouldin
     from airflow_segmentation.clustering.scores import silhouette as silhouette
     from airflow_segmentation.clustering.scores import silhouette_sample as silhouette_sample
     from airflow_segmentation.clustering.stability import count_choices as count_choices
     from airflow_segmentation.clustering.stability import sweep_resamples as sweep_resamples
-    from airflow_segmentation.clustering.sweep import Progress as Progress
     from airflow_segmentation.clustering.sweep import RangeCut as RangeCut
+    from airflow_segmentation.clustering.sweep import Step as Step
     from airflow_segmentation.clustering.sweep import Sweep as Sweep
     from airflow_segmentation.clustering.sweep import sweep_rows as sweep_rows
     from airflow_segmentation.clustering.sweep import sweep_table as sweep_table
 
 _HOMES = {
     "ArrayRows": "rows",
-    "Elbow": "elbow",
-    "KMeansSweep": "estimator",
-    "Moments": "profiles",
-    "ParquetRows": "rows",
-    "Profile": "profiles",
-    "Progress": "sweep",
-    "RangeCut": "sweep",
-    "Rows": "rows",
-    "Sweep": "sweep",
     "assign": "points",
+    "Assigner": "assigning",
     "calinski_harabasz": "scores",
     "choose_k": "elbow",
     "chord": "elbow",
+    "compute_score": "scores",
     "count_choices": "stability",
     "davies_bouldin": "scores",
-    "profile_segments": "profiles",
+    "describe": "quantiles",
+    "Elbow": "elbow",
+    "KMeansSweep": "estimator",
+    "Moments": "moments",
+    "moments_of": "moments",
+    "RangeCut": "sweep",
+    "Rows": "rows",
+    "Segmenting": "quantiles",
     "silhouette": "scores",
     "silhouette_sample": "scores",
+    "Step": "sweep",
+    "Sweep": "sweep",
     "sweep_resamples": "stability",
     "sweep_rows": "sweep",
     "sweep_table": "sweep",
+    "TableRows": "rows",
 }
 __all__ = sorted(_HOMES)
 

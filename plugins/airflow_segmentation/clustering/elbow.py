@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BEST = {"silhouette": np.nanargmax, "calinski_harabasz": np.nanargmax, "davies_bouldin": np.nanargmin}
-"""Scores that choose k, and where on their curve the best k is."""
-
-METHODS = ("kneedle", *BEST, "chord")
+from airflow_segmentation.clustering.methods import METHODS, SCORES
 
 
 @dataclass(frozen=True)
@@ -39,8 +36,8 @@ def choose_k(
     inertias : array-like of shape (n_k,)
         SSE at each k.
     method : str
-        "kneedle" (Satopaa and others, "Finding a Kneedle in a Haystack", 2011), "chord", or a score:
-        "silhouette" and "calinski_harabasz" choose the largest, "davies_bouldin" the smallest.
+        One of :data:`~airflow_segmentation.clustering.methods.METHODS`: "kneedle" (Satopaa and others,
+        "Finding a Kneedle in a Haystack", 2011), "chord", or a score, whose best value chooses.
     sensitivity : float
         Kneedle's S: how many points the curve must stay flat after an elbow; more finds fewer elbows.
     scores : mapping of str to array-like of shape (n_k,)
@@ -57,14 +54,14 @@ def choose_k(
         raise ValueError(
             f"{len(k_values)} k_values and {len(inertias)} inertias should be as many, at least one"
         )
-    if method == "kneedle":
-        found = _kneedle(k_values, inertias, sensitivity)
-    elif method == "chord":
-        found = chord(k_values, inertias)
-    else:
+    if METHODS[method].reads == "score":
         if scores is None or method not in scores:
             raise ValueError(f"method={method!r} needs its score at each k; the sweep computed none")
         found = _best(k_values, scores[method], method)
+    else:
+        found = (
+            _kneedle(k_values, inertias, sensitivity) if method == "kneedle" else chord(k_values, inertias)
+        )
     return Elbow(chord(k_values, inertias), "chord") if found is None else Elbow(found, method)
 
 
@@ -97,7 +94,8 @@ def _best(k_values: Any, score: Any, method: str) -> int | None:
     values = np.array(score, dtype=float)  # None becomes NaN
     if np.isnan(values).all():
         return None
-    return int(k_values[int(BEST[method](values))])
+    best = np.nanargmax if SCORES[method].best == "largest" else np.nanargmin
+    return int(k_values[int(best(values))])
 
 
 def _unit(values: Any) -> NDArray[np.float64]:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from typing import Any
 
 
 @contextmanager
@@ -22,20 +18,3 @@ def parallel_map(n_jobs: int | None) -> Iterator[Callable[..., Any]]:
         return
     with ThreadPoolExecutor(jobs) as pool:
         yield pool.map
-
-
-def map_ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], n_jobs: int, ahead: int
-) -> Generator[Result, None, None]:
-    """Yield what a function makes of items, in order, with up to `ahead` of them in memory.
-
-    Items are taken in the calling thread, and `n_jobs` calls run beside it. To be closed if not used up.
-    """
-    with ThreadPoolExecutor(n_jobs) as pool:
-        results: deque[Future[Result]] = deque()
-        for item in items:
-            results.append(pool.submit(function, item))
-            if len(results) >= ahead:
-                yield results.popleft().result()
-        while results:
-            yield results.popleft().result()

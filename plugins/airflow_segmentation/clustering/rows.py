@@ -5,22 +5,33 @@ Only two kinds of pass touch all rows, whatever the range of k: one draws a samp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from airflow_segmentation.clustering.arrow import as_matrix
 from airflow_segmentation.clustering.measuring import measure
-from airflow_segmentation.clustering.parallel import map_ahead
 from airflow_segmentation.clustering.points import Floats, Ints, blocks, chances
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Chances = Callable[[Floats], tuple[Floats, Ints]]
 """Tells with what chance each row is drawn, and which stratum it is of, both of shape (n_rows,)."""
 
 BATCH = 2**22
 """Values that are read, or measured, at a time: so many that threads seldom wait for one another."""
+
+Arrays = list[NDArray[Any]]
+Visit = Callable[[int, Iterator["pa.RecordBatch"]], Arrays]
+"""Makes arrays of one part of a table, given its place among the parts and its batches."""
+Block = tuple[Floats, Floats | None]
+"""Rows, and their weights."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +45,11 @@ class Sample:
     """Mean of all rows."""
 
 
-class Rows(Protocol):
-    """What holds the rows: memory or a file here, or an engine on many machines."""
+class Rows(ABC):
+    """What a sweep asks of rows, wherever they are: each is a pass over parts of them.
+
+    Raises a ValueError where a value is missing or infinite.
+    """
 
     count: int
     """Number of rows."""
@@ -43,28 +57,64 @@ class Rows(Protocol):
     """Number of values in each."""
     parts: int
     """Number of parts that :meth:`measured` yields."""
-    weighted: bool
+    weighted = False
     """Whether rows have weights of their own."""
+
+    @abstractmethod
+    def _each(
+        self, function: Callable[[int, Iterable[Block]], Arrays], added: bool = False
+    ) -> Iterator[Arrays]:
+        """Yield what a function makes of each part, in order, given its place and its blocks of rows.
+
+        :param added: whether what comes of consecutive parts may be added up before.
+        """
 
     def sample(self, size: int, seed: int) -> Sample:
         """Draw about `size` rows, all where there are no more.
 
         Each is drawn by its :func:`chances`, and weighted to make up for it.
-
-        :raises ValueError: if a value is missing or infinite.
         """
+        if self.count <= size:
+            parts = list(self._each(_whole))
+            rows = np.concatenate([rows for rows, _ in parts])
+            weights = np.concatenate([own for _, own in parts]) if self.weighted else None
+            return Sample(rows, weights, np.average(rows, axis=0, weights=weights))
+        weight, total, squares = added_up(self._each(_moments, added=True))
+        mean = total / weight
+        scatter = max(float((squares - weight * mean**2).sum()), np.finfo(float).tiny)
+        drawn = partial(_far_ones, size=size, seed=seed, mean=mean, weight=float(weight), scatter=scatter)
+        parts = list(self._each(drawn))
+        return Sample(
+            np.concatenate([rows for rows, _ in parts]), np.concatenate([own for _, own in parts]), mean
+        )
 
     def measured(self, centers: list[Floats]) -> Iterator[list[Floats]]:
         """Yield, for each part of the rows, what :func:`measure` returns; the parts add up to all rows."""
+        return self._each(partial(_measure, centers=centers), added=True)
 
     def drawn(self, chances: Chances, seed: int) -> tuple[Floats, Floats]:
-        """Draw rows, each by its own chance, and of each stratum as many as that makes, but for one.
+        """Draw rows, each by its own chance, of each stratum in a block as many as that makes, but for one.
 
         Returns the rows, shape (n, n_features), and 1 by the chance of each, shape (n,).
         """
+        parts = list(self._each(partial(_by_chance, chances=chances, seed=seed)))
+        return np.concatenate([rows for rows, _ in parts]), np.concatenate([own for _, own in parts])
+
+    def uniform(self, size: int, seed: int) -> Floats:
+        """Draw `size` rows without replacement, each as likely, in their order; all if there are no more.
+
+        Each row has a number by chance, and those with the smallest numbers are taken.
+        """
+        below = 1.0 if size >= self.count else (size + 6 * size**0.5 + 20) / self.count
+        while True:
+            parts = list(self._each(partial(_numbered, seed=seed, below=below)))
+            rows, numbers = (np.concatenate(each) for each in zip(*parts, strict=True))
+            if len(rows) >= min(size, self.count):
+                return rows[np.sort(np.argsort(numbers, kind="stable")[:size])]
+            below *= 2
 
 
-class ArrayRows:
+class ArrayRows(Rows):
     """Rows in memory.
 
     Parameters
@@ -81,148 +131,159 @@ class ArrayRows:
         self.parts = -(-self.count // self._batch)
         self.weighted = weights is not None
 
-    def sample(self, size: int, seed: int) -> Sample:
-        """Draw about `size` rows."""
-        return _drawn(self._batches, self.count, size, seed)
-
-    def measured(self, centers: list[Floats]) -> Iterator[list[Floats]]:
-        """Yield what each batch of rows adds to the segments."""
-        for rows, weights in self._batches():
-            yield measure(rows, weights, centers)
-
-    def drawn(self, chances: Chances, seed: int) -> tuple[Floats, Floats]:
-        """Draw rows, each by its own chance, batch by batch."""
-        return _drawn_by(chances, self._batches, seed)
-
-    def _batches(self) -> Iterator[tuple[Floats, Floats | None]]:
-        for batch in blocks(self.count, self._batch):
-            yield self._rows[batch], None if self._weights is None else self._weights[batch]
+    def _each(
+        self, function: Callable[[int, Iterable[Block]], Arrays], added: bool = False
+    ) -> Iterator[Arrays]:
+        for place, batch in enumerate(blocks(self.count, self._batch)):
+            weights = None if self._weights is None else self._weights[batch]
+            yield function(place, [(self._rows[batch], weights)])
 
 
-class ParquetRows:
-    """The rows of a Parquet file, read in batches that fit in memory.
+class Parted(Protocol):
+    """A table that an engine passes over, part by part."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+
+    def parts(self, columns: Sequence[str]) -> int:
+        """Return how many results :meth:`each` yields that may be added up."""
+
+    def each(
+        self, columns: Sequence[str], visit: Visit, *, added: bool = False, n_jobs: int = 1
+    ) -> Iterator[Arrays]:
+        """Yield what a visit makes of each part that has rows, in order.
+
+        :param added: whether the arrays of consecutive parts may be added up before, since only their sums
+            are asked for.
+        """
+
+
+class TableRows(Rows):
+    """The rows of a table, wherever an engine keeps it.
 
     Parameters
     ----------
-    source : path or binary file object that can seek
+    table : Parted
     columns : list of str
         The features.
     n_jobs : int
-        Batches measured at the same time. Does not change a bit of the result.
+        Parts visited at the same time. Does not change a bit of the result.
     """
 
-    weighted = False
-
-    def __init__(self, source: Any, columns: list[str], n_jobs: int = 1) -> None:
-        from pyarrow.parquet import ParquetFile
-
-        self._file = ParquetFile(source)
+    def __init__(self, table: Parted, columns: Sequence[str], n_jobs: int = 1) -> None:
+        self._table = table
         self._columns = list(columns)
         self._n_jobs = n_jobs
-        self.count: int = self._file.metadata.num_rows
+        self.count = table.rows
         self.features = len(self._columns)
-        self._batch = max(1, BATCH // self.features)
-        self.parts = -(-self.count // self._batch)
+        self.parts = table.parts(self._columns)
 
-    def sample(self, size: int, seed: int) -> Sample:
-        """Draw about `size` rows."""
-        return _drawn(self._batches, self.count, size, seed)
+    def _each(
+        self, function: Callable[[int, Iterable[Block]], Arrays], added: bool = False
+    ) -> Iterator[Arrays]:
+        visit = partial(_visited, columns=self._columns, function=function)
+        for bad, *found in self._table.each(self._columns, visit, added=added, n_jobs=self._n_jobs):
+            if bad.any():
+                column = self._columns[int(bad.argmax())]
+                raise ValueError(f"Column {column!r} has missing or infinite values; drop or fill them first")
+            yield found
 
-    def uniform(self, size: int, seed: int) -> Floats:
-        """Draw `size` rows without replacement, each as likely, in the order of the file; all if no more."""
-        chosen = np.arange(self.count)
-        if size < self.count:
-            chosen = np.sort(np.random.default_rng(seed).choice(self.count, size, replace=False))
-        kept, start = [], 0
-        for rows, _ in self._batches():
-            first, last = np.searchsorted(chosen, [start, start + len(rows)])
-            kept.append(rows[chosen[first:last] - start])
-            start += len(rows)
-        return np.concatenate(kept)
 
-    def measured(self, centers: list[Floats]) -> Iterator[list[Floats]]:
-        """Yield what each batch adds to the segments, in the order of the file."""
-        return map_ahead(
-            lambda batch: measure(*batch, centers), self._batches(), self._n_jobs, ahead=self._n_jobs + 1
-        )
+def _visited(
+    place: int,
+    batches: Iterator[pa.RecordBatch],
+    columns: list[str],
+    function: Callable[[int, Iterable[Block]], Arrays],
+) -> Arrays:
+    """Return what a function makes of a part, after how many values of each column are missing or infinite.
 
-    def drawn(self, chances: Chances, seed: int) -> tuple[Floats, Floats]:
-        """Draw rows, each by its own chance, batch by batch."""
-        return _drawn_by(chances, self._batches, seed)
+    Where there are such values, they are taken for 0, so that what comes back has its shape.
+    """
+    bad = np.zeros(len(columns))
 
-    def _batches(self) -> Iterator[tuple[Floats, None]]:
-        for batch in self._file.iter_batches(self._batch, columns=self._columns):
-            # Columns come in the order of the file.
-            rows = np.column_stack([as_floats(batch.column(name)) for name in self._columns])
-            if not np.isfinite(rows).all():
-                bad = self._columns[int((~np.isfinite(rows)).any(axis=0).argmax())]
-                raise ValueError(f"Column {bad!r} has missing or infinite values; drop or fill them first")
+    def floats() -> Iterator[Block]:
+        for batch in batches:
+            rows = as_matrix(batch, columns)
+            # Products are fastest of rows that lie in memory one after another.
+            rows = np.ascontiguousarray(rows)
+            there = np.isfinite(rows)
+            if not there.all():
+                bad[:] += (~there).sum(axis=0)
+                rows = np.where(there, rows, 0.0)
             yield rows, None
 
-
-def as_floats(column: Any) -> Floats:
-    """Return an Arrow column of numbers as float64, of shape (n_rows,); missing values are NaN.
-
-    Whole numbers beyond 2**53 are rounded; true is 1 and false 0.
-
-    Arrow's own `to_numpy` imports pandas on the way, which takes a third of a second.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    column = column.cast(pa.float64(), safe=False)
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    values = _buffer(column, np.float64)
-    if column.null_count:
-        values = np.where(_buffer(pc.is_null(column).cast(pa.int8()), np.int8), np.nan, values)
-    return values
+    found = function(place, floats())
+    return [bad, *found]
 
 
-def _buffer(array: Any, kind: Any) -> NDArray[Any]:
-    if not len(array):
-        return np.empty(0, kind)
-    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * np.dtype(kind).itemsize)
+def added_up(parts: Iterable[Arrays]) -> Arrays:
+    """Return the sums of the arrays of all parts."""
+    total: Arrays = []
+    for part in parts:
+        total = [one + other for one, other in zip(total, part, strict=True)] if total else part
+    return total
 
 
-def _drawn(
-    batches: Callable[[], Iterator[tuple[Floats, Floats | None]]], count: int, size: int, seed: int
-) -> Sample:
-    if count <= size:
-        read = list(batches())
-        rows = np.concatenate([part for part, _ in read])
-        given = [weights for _, weights in read if weights is not None]
-        weights = np.concatenate(given) if given else None
-        return Sample(rows, weights, np.average(rows, axis=0, weights=weights))
-    weight, total, squares = 0.0, np.zeros(1), np.zeros(1)
-    for rows, weights in batches():
+def _whole(place: int, blocks: Iterable[Block]) -> Arrays:
+    rows, weights = zip(*blocks, strict=True)
+    own = [np.ones(len(each)) if given is None else given for each, given in zip(rows, weights, strict=True)]
+    return [np.concatenate(rows), np.concatenate(own)]
+
+
+def _moments(place: int, blocks: Iterable[Block]) -> Arrays:
+    """Return weight, weighted sum and weighted sum of squares."""
+    weight, total, squares = np.zeros(()), np.zeros(()), np.zeros(())
+    for rows, weights in blocks:
         weighted = rows if weights is None else rows * weights[:, None]
-        weight += len(rows) if weights is None else weights.sum()
+        weight = weight + (len(rows) if weights is None else weights.sum())
         total = total + weighted.sum(axis=0)
         squares = squares + np.einsum("ij,ij->j", weighted, rows)
-    mean = total / weight
-    scatter = max(float((squares - weight * mean**2).sum()), np.finfo(float).tiny)
-    kept: list[tuple[Floats, Floats]] = []
-    for part, (rows, weights) in enumerate(batches()):
+    return [weight, total, squares]
+
+
+def _far_ones(
+    place: int,
+    blocks: Iterable[Block],
+    size: int,
+    seed: int,
+    mean: Floats,
+    weight: float,
+    scatter: float,
+) -> Arrays:
+    """Draw rows by their :func:`chances`; return them, and how many rows each stands for."""
+    rng, kept = np.random.default_rng([seed, place]), []
+    for rows, weights in blocks:
         own = np.ones(len(rows)) if weights is None else weights
         far = ((rows - mean) ** 2).sum(axis=1)
         chance = chances(own, far, size, weight, scatter)
-        drawn = np.random.default_rng([seed, part]).random(len(rows)) < chance
+        drawn = rng.random(len(rows)) < chance
         kept.append((rows[drawn], own[drawn] / chance[drawn]))
-    return Sample(np.concatenate([rows for rows, _ in kept]), np.concatenate([own for _, own in kept]), mean)
+    return [np.concatenate(each) for each in zip(*kept, strict=True)]
 
 
-def _drawn_by(
-    chances: Chances, batches: Callable[[], Iterator[tuple[Floats, Any]]], seed: int
-) -> tuple[Floats, Floats]:
-    kept: list[tuple[Floats, Floats]] = []
-    for part, (rows, _) in enumerate(batches()):
+def _measure(place: int, blocks: Iterable[Block], centers: list[Floats]) -> Arrays:
+    return added_up(measure(rows, weights, centers) for rows, weights in blocks)
+
+
+def _by_chance(place: int, blocks: Iterable[Block], chances: Chances, seed: int) -> Arrays:
+    rng, kept = np.random.default_rng([seed, place]), []
+    for rows, _ in blocks:
         chance, strata = chances(rows)
-        rng = np.random.default_rng([seed, part])
         order = rng.permutation(len(rows))
         order = order[strata[order].argsort(kind="stable")]
         # One row at each whole number that the chances add up to, from a start by chance (Madow, 1949).
         passed = np.floor(rng.random() + np.cumsum(chance[order]))
         drawn = np.sort(order[np.diff(passed, prepend=0.0) > 0])
         kept.append((rows[drawn], 1 / chance[drawn]))
-    return np.concatenate([rows for rows, _ in kept]), np.concatenate([own for _, own in kept])
+    return [np.concatenate(each) for each in zip(*kept, strict=True)]
+
+
+def _numbered(place: int, blocks: Iterable[Block], seed: int, below: float) -> Arrays:
+    """Give each row a number from 0 to 1 by chance; return the rows with small ones, and these."""
+    rng, kept = np.random.default_rng([seed, place]), []
+    for rows, _ in blocks:
+        numbers = rng.random(len(rows))
+        drawn = numbers <= below
+        kept.append((rows[drawn], numbers[drawn]))
+    return [np.concatenate(each) for each in zip(*kept, strict=True)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from airflow_segmentation.clustering.methods import SCORES
 from airflow_segmentation.clustering.parallel import parallel_map
 from airflow_segmentation.clustering.points import Floats, Ints, assign, blocks
 from airflow_segmentation.clustering.rows import Chances, Rows
@@ -22,6 +24,28 @@ FEW = 20
 """Rows of a segment that are enough to tell its silhouette; all of one that has no more."""
 BLOCK = 250
 """Rows whose distances to all sampled rows are summed up at a time."""
+
+
+def compute_score(
+    name: str, rows: Rows, sweep: Sweep, seed: int = 0, n_jobs: int | None = None
+) -> tuple[Scores, int]:
+    """Return a score at each k, and the number of rows that it was taken over.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`~airflow_segmentation.clustering.methods.SCORES`.
+    """
+    functions: dict[str, Callable[..., Scores]] = {
+        "silhouette": partial(silhouette, n_jobs=n_jobs),
+        "calinski_harabasz": calinski_harabasz,
+        "davies_bouldin": davies_bouldin,
+    }
+    compute = functions[name]
+    if SCORES[name].sampled:
+        sample, weights = silhouette_sample(rows, sweep, seed)
+        return compute(sweep, sample, weights), len(sample)
+    return compute(sweep), sweep.rows
 
 
 def calinski_harabasz(sweep: Sweep) -> Scores:

@@ -49,7 +49,7 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class Progress:
+class Step:
     """How far a sweep has come, and all that is needed to go on from there."""
 
     done: int
@@ -85,7 +85,7 @@ def sweep_table(
     tol: float = 0.0,
     random_state: int = 0,
     n_jobs: int | None = None,
-    on_step: Callable[[Progress], object] | None = None,
+    on_step: Callable[[Step], object] | None = None,
     state: Mapping[str, NDArray[Any]] | None = None,
 ) -> Sweep:
     """Fit K-means for every k from `k_min` to `k_max` over rows that may be too many for memory.
@@ -102,7 +102,7 @@ def sweep_table(
     Parameters
     ----------
     table : Rows
-        For example a :class:`ParquetRows`.
+        For example a :class:`TableRows`.
     tol : float
         Lloyd's iterations end where one would lower the SSE by this share or less; 0 is where no row changes
         its segment. At least :data:`~airflow_segmentation.clustering.fits.SAMPLE_TOL` for a sample.
@@ -112,9 +112,9 @@ def sweep_table(
     n_jobs : int or None
         Values of k fitted at the same time; None is 1, -1 is one for each core.
     on_step : callable
-        Called with a :class:`Progress` after each step, in this thread.
+        Called with a :class:`Step` after each step, in this thread.
     state : mapping of str to ndarray
-        The `state` of a :class:`Progress` of the same sweep, to go on from.
+        The `state` of a :class:`Step` of the same sweep, to go on from.
 
     Raises
     ------
@@ -197,10 +197,10 @@ def _possible(k_max: int, k_min: int, distinct: int) -> int:
     return min(k_max, distinct)
 
 
-def _progress(fits: list[Fit], k_min: int, *, done: int, total: int) -> Progress:
+def _progress(fits: list[Fit], k_min: int, *, done: int, total: int) -> Step:
     shown = [fit for fit in fits if fit.k >= k_min]
     segments = [fit.segments for fit in fits]
-    return Progress(
+    return Step(
         done=done,
         total=total,
         k_values=np.array([fit.k for fit in shown], int),

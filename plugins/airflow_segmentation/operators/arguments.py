@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_segmentation.addresses import without_secrets
 from airflow_segmentation.errors import InputError, has_control
+from airflow_segmentation.storage.addresses import without_secrets
 
 _NOTHING = (None, "", "None", "null")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_segmentation.outputs import remove_outputs
+from airflow_segmentation.storage.outputs import remove_outputs
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

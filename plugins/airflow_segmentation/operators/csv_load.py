@@ -3,18 +3,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
-from airflow_segmentation.csv_files import Csv, csv_to_table
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_connection, as_name, as_names, as_uri
-from airflow_segmentation.outputs import output_uri
+from airflow_segmentation.operators.passing import PassingOperator
+from airflow_segmentation.storage.outputs import output_uri
+from airflow_segmentation.tables.csv_files import Csv
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
 
-class CsvLoadOperator(BaseOperator):
+class CsvLoadOperator(PassingOperator):
     """
     Loads a CSV file into a Parquet table, in bounded memory, and returns the table's URI.
 
@@ -24,10 +23,18 @@ class CsvLoadOperator(BaseOperator):
     :param id_column: A column that names the customer. It is read as text, and every later table keeps it.
         (templated)
     :param conn_id: The connection to the storage of `path`. (templated)
+    :param spark_conn_id: The connection to a Spark cluster that loads; by default this worker
+        does. (templated)
     :param read_csv_kwargs: Keyword arguments of `pandas.read_csv`, such as `sep` or `encoding`. (templated)
     """
 
-    template_fields: Sequence[str] = ("path", "columns", "id_column", "conn_id", "read_csv_kwargs")
+    template_fields: Sequence[str] = (
+        "path",
+        "columns",
+        "id_column",
+        *PassingOperator.template_fields,
+        "read_csv_kwargs",
+    )
     template_fields_renderers = {"read_csv_kwargs": "json"}
     ui_color = "#e8f4fb"
 
@@ -37,7 +44,6 @@ class CsvLoadOperator(BaseOperator):
         path: str | XComArg,
         columns: Sequence[str] | str | None = None,
         id_column: str | None = None,
-        conn_id: str | None = None,
         read_csv_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -45,7 +51,6 @@ class CsvLoadOperator(BaseOperator):
         self.path = path
         self.columns = columns
         self.id_column = id_column
-        self.conn_id = conn_id
         self.read_csv_kwargs = read_csv_kwargs
 
     def execute(self, context: Context) -> str:
@@ -68,7 +73,8 @@ class CsvLoadOperator(BaseOperator):
             options=options,
         )
         uri = output_uri(context, "table.parquet")
-        loaded = csv_to_table(csv, uri)
+        with self.engine(context) as engine:
+            loaded = engine.load(csv, uri)
         self.log.info("Loaded %d rows of %d columns from %s", loaded.rows, len(loaded.missing), csv.name)
         incomplete = {column: count for column, count in loaded.missing.items() if count}
         for column, count in incomplete.items():

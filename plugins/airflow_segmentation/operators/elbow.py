@@ -5,28 +5,28 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
-from airflow_segmentation.addresses import without_secrets
-from airflow_segmentation.csv_files import open_data
+from airflow_segmentation.clustering.methods import METHODS
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.links import ElbowLink
-from airflow_segmentation.model import build_model, save_model
 from airflow_segmentation.operators.arguments import as_connection, as_optional_int, as_uri, as_uris
-from airflow_segmentation.outputs import output_uri, writer_of
-from airflow_segmentation.report import METHODS, REPORT_KEY, SUMMARY_KEY, Method
-from airflow_segmentation.reporting import Chooser, build_report
-from airflow_segmentation.sweep_join import join_sweeps
-from airflow_segmentation.sweep_table import Sweep, read_sweep, write_sweep
-from airflow_segmentation.xcoms import push_record
+from airflow_segmentation.operators.passing import PassingOperator
+from airflow_segmentation.reports.building import Chooser, build_report
+from airflow_segmentation.reports.records import push_record
+from airflow_segmentation.reports.report import REPORT_KEY, SUMMARY_KEY, Method, Report
+from airflow_segmentation.segments.model import build_model, save_model
+from airflow_segmentation.storage.addresses import without_secrets
+from airflow_segmentation.storage.outputs import output_uri, writer_of
+from airflow_segmentation.sweeps.joining import join_sweeps
+from airflow_segmentation.sweeps.table import SweepTable, read_sweep, write_sweep
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-    from airflow_segmentation.tables import Table
+    from airflow_segmentation.engines import Engine
+    from airflow_segmentation.tables.data import Data
 
 
-class ElbowOperator(BaseOperator):
+class ElbowOperator(PassingOperator):
     """
     Chooses k at the elbow of a sweep, saves the model for that k, and reports to the Segmentation page.
 
@@ -47,9 +47,11 @@ class ElbowOperator(BaseOperator):
     :param k: The k to take instead of the elbow. None, and what a template leaves of it, chooses by `method`.
         (templated)
     :param conn_id: The connection to the storage of `sweep` and `model_path`. (templated)
+    :param spark_conn_id: The connection to a Spark cluster that describes the segments; by default this
+        worker does. (templated)
     """
 
-    template_fields: Sequence[str] = ("sweep", "model_path", "k", "conn_id")
+    template_fields: Sequence[str] = ("sweep", "model_path", "k", *PassingOperator.template_fields)
     ui_color = "#fce8ec"
     operator_extra_links = (ElbowLink(),)
 
@@ -61,7 +63,6 @@ class ElbowOperator(BaseOperator):
         method: Method = "kneedle",
         sensitivity: float = 1.0,
         k: int | str | None = None,
-        conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(multiple_outputs=True, **kwargs)
@@ -74,50 +75,51 @@ class ElbowOperator(BaseOperator):
         self.method = method
         self.sensitivity = sensitivity
         self.k = k
-        self.conn_id = conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Choose k, save the model and push the report.
 
         :raises InputError: if there is no such sweep, several cannot be joined, or k is not in the range.
         """
-        conn_id = as_connection(self.conn_id)
         uris, model_path = as_uris("sweep", self.sweep), as_uri("model_path", self.model_path)
-        sweep = join_sweeps([read_sweep(uri, conn_id) for uri in uris])
+        sweep = join_sweeps([read_sweep(uri, as_connection(self.conn_id)) for uri in uris])
         chooser = Chooser(self.method, self.sensitivity, as_optional_int("k", self.k, minimum=1))
-        k, decided_by = chooser.choose(sweep)
-        index = sweep.index(k)
+        choice = chooser.choose(sweep)
         sweep_uri = uris[0] if len(uris) == 1 else output_uri(context, "sweep.parquet")
-        with self._swept(sweep, conn_id) as (table, lacking):
+        with self.engine(context) as engine, self._swept(engine, sweep) as (table, lacking):
             report = build_report(
-                sweep,
-                chooser,
-                k=k,
-                decided_by=decided_by,
-                sweep_uri=sweep_uri,
-                model_uri=model_path,
-                table=table,
+                sweep, chooser, choice, sweep_uri=sweep_uri, model_uri=model_path, table=table
             )
-        model = build_model(
-            *(sweep.scaling, sweep.centers[index], sweep.inertias[index], sweep.iterations[index]),
-            made_by={name: getattr(context["ti"], name) for name in ("dag_id", "run_id", "task_id")},
-        )
         if len(uris) > 1:
             self.log.info(
                 "Joined %d sweeps into one of k=%d..%d at %s",
                 *(len(uris), report.k_min, report.k_max, report.sweep_uri),
             )
             write_sweep(sweep, sweep_uri)
-        digest = save_model(model, model_path, conn_id, writer_of(context))
+        digest = self._saved(context, sweep, choice.k, model_path)
         report = dataclasses.replace(report, model_digest=digest, warnings=(*report.warnings, *lacking))
         push_record(context, REPORT_KEY, report.to_json())
         push_record(context, SUMMARY_KEY, report.summary().to_json())
+        self._tell(report)
+        return {"k": choice.k, "model_path": model_path, "model_digest": digest}
+
+    def _saved(self, context: Context, sweep: SweepTable, k: int, model_path: str) -> str:
+        """Save the model of k segments, and return its digest."""
+        index = sweep.index(k)
+        model = build_model(
+            *(sweep.scaling, sweep.centers[index], sweep.inertias[index], sweep.iterations[index]),
+            made_by={name: getattr(context["ti"], name) for name in ("dag_id", "run_id", "task_id")},
+        )
+        return save_model(model, model_path, as_connection(self.conn_id), writer_of(context))
+
+    def _tell(self, report: Report) -> None:
+        """Log what was chosen, and what else would be."""
         for warning in report.warnings:
             self.log.warning("%s", warning)
         self.log.info(
             "Chose k=%d by %s in k=%d..%d: SSE %.6g, %.1f %% explained; saved the model at %s",
-            *(k, decided_by, report.k_min, report.k_max, report.chosen.sse, 100 * report.chosen.explained),
-            report.model_uri,
+            *(report.k, report.decided_by, report.k_min, report.k_max),
+            *(report.chosen.sse, 100 * report.chosen.explained, report.model_uri),
         )
         for choice in report.choices:
             self.log.info("%s would choose %s", choice.method, choice.k or "no k")
@@ -127,21 +129,20 @@ class ElbowOperator(BaseOperator):
                 *(report.stability.resamples, report.stability.method),
                 ", ".join(f"{item.k} in {item.times}" for item in report.stability.counts),
             )
-        return {"k": k, "model_path": model_path, "model_digest": digest}
 
     @contextlib.contextmanager
-    def _swept(self, sweep: Sweep, conn_id: str | None) -> Iterator[tuple[Table | None, tuple[str, ...]]]:
+    def _swept(self, engine: Engine, sweep: SweepTable) -> Iterator[tuple[Data | None, tuple[str, ...]]]:
         """Open the table that was swept. Without it the choice stands; the report tells less, and says so."""
         with contextlib.ExitStack() as stack:
             try:
-                table = stack.enter_context(open_data(sweep.data_uri, conn_id))
+                table = stack.enter_context(engine.open(sweep.data_uri, as_connection(self.conn_id)))
                 table.require_numeric(sweep.scaling.features)
                 if table.rows != sweep.scaling.rows:
                     raise InputError(
                         f"{without_secrets(table.uri)} has {table.rows} rows, and had "
                         f"{sweep.scaling.rows} when it was swept"
                     )
-                found: tuple[Table | None, tuple[str, ...]] = (table, ())
+                found: tuple[Data | None, tuple[str, ...]] = (table, ())
             except InputError as error:
                 found = (None, (f"The report has no profiles and no standard deviations: {error}",))
             yield found

@@ -1,25 +1,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
-from airflow_segmentation.csv_files import open_data
-from airflow_segmentation.model import load_model
 from airflow_segmentation.operators.arguments import as_connection, as_digest, as_name, as_uri
-from airflow_segmentation.outputs import output_uri
-from airflow_segmentation.tables import as_array, as_matrix, table_written
+from airflow_segmentation.operators.passing import PassingOperator
+from airflow_segmentation.segments.model import load_model
+from airflow_segmentation.storage.outputs import output_uri
+from airflow_segmentation.tables.passes import Assigned, segments_counted
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
+
+    from airflow_segmentation.segments.model import Model
+    from airflow_segmentation.tables.data import Data
 
 FIRST_SEGMENT_KEY = "first_segment"
 SEGMENT = "segment"
 """Name of the column of segments, unless the customers have one of that name."""
 
 
-class KMeansPredictOperator(BaseOperator):
+class KMeansPredictOperator(PassingOperator):
     """
     Assigns segments to customers in original units, and returns the URI of the table with their segments.
 
@@ -36,9 +38,17 @@ class KMeansPredictOperator(BaseOperator):
         (templated)
     :param id_column: The column of a CSV that names the customer; it is read as text. (templated)
     :param conn_id: The connection to the storage of `model_path` and `data`. (templated)
+    :param spark_conn_id: The connection to a Spark cluster that assigns; by default this worker
+        does. (templated)
     """
 
-    template_fields: Sequence[str] = ("model_path", "data", "model_digest", "id_column", "conn_id")
+    template_fields: Sequence[str] = (
+        "model_path",
+        "data",
+        "model_digest",
+        "id_column",
+        *PassingOperator.template_fields,
+    )
     ui_color = "#f3e8fd"
 
     def __init__(
@@ -48,7 +58,6 @@ class KMeansPredictOperator(BaseOperator):
         data: str | XComArg,
         model_digest: str | XComArg | None = None,
         id_column: str | None = None,
-        conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -56,7 +65,6 @@ class KMeansPredictOperator(BaseOperator):
         self.data = data
         self.model_digest = model_digest
         self.id_column = id_column
-        self.conn_id = conn_id
 
     def execute(self, context: Context) -> str:
         """Write the table of segments.
@@ -64,50 +72,52 @@ class KMeansPredictOperator(BaseOperator):
         :raises InputError: if there is no model of ours, or another than the digest's, or no data, or the
             data lacks a feature of the model.
         """
-        import numpy as np
         import pyarrow as pa
 
         data, digest = as_uri("data", self.data), as_digest("model_digest", self.model_digest)
         conn_id = as_connection(self.conn_id)
         model = load_model(as_uri("model_path", self.model_path), conn_id, digest)
         made_by = ", ".join(f"{name}={value!r}" for name, value in model.made_by.items())
-        self.log.info("The model of %d segments was made by %s", len(model.centers), made_by or "one unknown")
-        features = list(model.features)
-        sizes = np.zeros(len(model.centers), dtype=np.int64)
-        outside, lacking, without = np.zeros(len(features), int), np.zeros(len(features), int), 0
-        first: int | None = None
+        k, features = len(model.assigner.centers), model.features
+        self.log.info("The model of %d segments was made by %s", k, made_by or "one unknown")
         uri = output_uri(context, "segments.parquet")
-        with open_data(data, conn_id, as_name("id_column", self.id_column)) as table:
-            table.require_numeric(features)
-            column = _free_name(table.columns)
-            if column != SEGMENT:
-                self.log.warning(
-                    "The customers have a column %r of their own, which stays as it is; the segments "
-                    "assigned here are in the column %r",
-                    *(SEGMENT, column),
-                )
-            schema = pa.schema([*table.schema, pa.field(column, pa.int32())])
-            with table_written(uri, schema) as writer:
-                for batch in table.batches():
-                    values = as_matrix(batch, features)
-                    segments = model.predict(values)
-                    assigned = segments >= 0
-                    if writer.rows == 0 and assigned[0]:
-                        first = int(segments[0])
-                    sizes += np.bincount(segments[assigned], minlength=len(sizes))
-                    without += int((~assigned).sum())
-                    lacking += (~np.isfinite(values[~assigned])).sum(axis=0)
-                    beyond = (values < model.minimum) | (values > model.maximum)
-                    outside += beyond[assigned].sum(axis=0)
-                    columns = [*batch.columns, as_array(segments, present=assigned)]
-                    writer.write(pa.record_batch(columns, schema=schema))
-                writer.metadata = {
-                    "id_column": table.id_column,
-                    "features": features,
-                    "segment_column": column,
-                }
-            rows = table.rows
-        self.log.info("Assigned %d of %d customers to %d segments", rows - without, rows, len(sizes))
+        with self.engine(context) as engine:
+            with engine.open(data, conn_id, as_name("id_column", self.id_column)) as table:
+                table.require_numeric(features)
+                column = _free_name(table.columns)
+                if column != SEGMENT:
+                    self.log.warning(
+                        "The customers have a column %r of their own, which stays as it is; the segments "
+                        "assigned here are in the column %r",
+                        *(SEGMENT, column),
+                    )
+                schema = pa.schema([*table.schema, pa.field(column, pa.int32())])
+                facts = {"id_column": table.id_column, "features": list(features), "segment_column": column}
+                table.write(uri, schema, Assigned(schema, features, model.assigner), facts=facts)
+            with engine.open(uri) as table:
+                first = self._tell(table, column, model) if table.rows else None
+        context["ti"].xcom_push(key=FIRST_SEGMENT_KEY, value=first)
+        return uri
+
+    def _tell(self, table: Data, column: str, model: Model) -> int | None:
+        """Log how many customers each segment has, and who has none; return the first customer's segment."""
+        import numpy as np
+
+        from airflow_segmentation.clustering.rows import added_up
+
+        features, k = model.features, len(model.assigner.centers)
+        count = partial(
+            segments_counted,
+            features=features,
+            column=column,
+            k=k,
+            minimum=model.minimum,
+            maximum=model.maximum,
+        )
+        parts = list(table.each([*features, column], count))
+        sizes, outside, without, lacking = added_up(part[:4] for part in parts)
+        rows = table.rows
+        self.log.info("Assigned %d of %d customers to %d segments", rows - without, rows, k)
         for segment in np.flatnonzero(sizes):
             self.log.info("Segment %d: %d customers", segment, sizes[segment])
         if without:
@@ -115,7 +125,7 @@ class KMeansPredictOperator(BaseOperator):
                 "%d of %d customers have no segment, as a feature is missing or infinite: %s",
                 *(without, rows),
                 ", ".join(
-                    f"{name} in {count}" for name, count in zip(features, lacking, strict=True) if count
+                    f"{name} in {lacks}" for name, lacks in zip(features, lacking, strict=True) if lacks
                 ),
             )
         for index, feature in enumerate(features):
@@ -125,8 +135,8 @@ class KMeansPredictOperator(BaseOperator):
                     "%s is %g to %g there. Their segment is the nearest one, and may mean little",
                     *(outside[index], rows - without, feature, model.minimum[index], model.maximum[index]),
                 )
-        context["ti"].xcom_push(key=FIRST_SEGMENT_KEY, value=first)
-        return uri
+        first = int(parts[0][4])
+        return None if first < 0 else first
 
 
 def _free_name(taken: Sequence[str]) -> str:

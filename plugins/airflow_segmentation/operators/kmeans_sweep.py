@@ -9,28 +9,25 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
-from airflow_segmentation.addresses import without_secrets
-from airflow_segmentation.csv_files import open_data
+from airflow_segmentation.clustering.methods import SCORES
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_connection, as_int, as_names, as_optional_int, as_uri
-from airflow_segmentation.outputs import output_uri
-from airflow_segmentation.report import PROGRESS_KEY, Progress, significant
-from airflow_segmentation.scaling import Scaling, unscaled
-from airflow_segmentation.sweep_state import SweepState
-from airflow_segmentation.sweep_table import SCORES, Sweep, write_sweep
-from airflow_segmentation.xcoms import push_record
+from airflow_segmentation.operators.passing import PassingOperator
+from airflow_segmentation.reports.records import push_record
+from airflow_segmentation.reports.report import PROGRESS_KEY, Progress, significant
+from airflow_segmentation.storage.addresses import without_secrets
+from airflow_segmentation.storage.outputs import output_uri
+from airflow_segmentation.sweeps.state import SweepState
+from airflow_segmentation.sweeps.table import SweepTable, write_sweep
+from airflow_segmentation.tables.scaling import Scaling, unscaled
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
     from airflow.sdk.types import Logger
 
-    from airflow_segmentation.clustering import ParquetRows, Rows
-    from airflow_segmentation.clustering import Progress as SweepProgress
-    from airflow_segmentation.clustering import Sweep as FoundSweep
+    from airflow_segmentation.clustering import Rows, Step, Sweep
     from airflow_segmentation.clustering.stability import Curve
-    from airflow_segmentation.tables import Table
+    from airflow_segmentation.tables.data import Data
 
 
 PACE_SECONDS = 1.0
@@ -39,7 +36,7 @@ RESAMPLED_ROWS = 20_000
 """Rows, of all, that resamples are drawn from."""
 
 
-class KMeansSweepOperator(BaseOperator):
+class KMeansSweepOperator(PassingOperator):
     """
     Fits K-Means for every k of a range, and returns the URI of a table with one row for each k.
 
@@ -64,6 +61,8 @@ class KMeansSweepOperator(BaseOperator):
         0 for none. (templated)
     :param n_jobs: Cores to use: by default one, -1 for all. (templated)
     :param conn_id: The connection to the storage of `data`. (templated)
+    :param spark_conn_id: The connection to a Spark cluster that passes over the rows; by default this worker
+        does. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -74,7 +73,7 @@ class KMeansSweepOperator(BaseOperator):
         "features",
         "stability",
         "n_jobs",
-        "conn_id",
+        *PassingOperator.template_fields,
     )
     ui_color = "#fdf1e0"
 
@@ -86,10 +85,9 @@ class KMeansSweepOperator(BaseOperator):
         k_max: int | str = 49,
         random_state: int | str = 42,
         features: Sequence[str] | str | None = None,
-        scores: Sequence[str] = SCORES,
+        scores: Sequence[str] = tuple(SCORES),
         stability: int | str = 0,
         n_jobs: int | str | None = None,
-        conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -104,7 +102,6 @@ class KMeansSweepOperator(BaseOperator):
         self.scores = scores
         self.stability = stability
         self.n_jobs = n_jobs
-        self.conn_id = conn_id
 
     def execute(self, context: Context) -> str:
         """Sweep, and write the table.
@@ -120,7 +117,7 @@ class KMeansSweepOperator(BaseOperator):
             "k_max": k_max,
             "random_state": as_int("random_state", self.random_state, minimum=0),
         }
-        from airflow_segmentation.clustering import ParquetRows, RangeCut
+        from airflow_segmentation.clustering import RangeCut, TableRows
 
         conn_id = as_connection(self.conn_id)
         stability = as_int("stability", self.stability, minimum=0)
@@ -130,12 +127,16 @@ class KMeansSweepOperator(BaseOperator):
         jobs = (os.cpu_count() or 1) if jobs == -1 else jobs or 1
 
         uri = output_uri(context, "sweep.parquet")
-        with open_data(data, conn_id) as table, warnings.catch_warnings(record=True) as caught:
+        with (
+            self.engine(context) as engine,
+            engine.open(data, conn_id) as table,
+            warnings.catch_warnings(record=True) as caught,
+        ):
             warnings.simplefilter("always", RangeCut)
             scaling = self._scaling(table)
             identity = {**parameters, "features": scaling.features}
             state = SweepState(f"{uri}.state", data, conn_id, identity)
-            rows = ParquetRows(table.file, list(scaling.features), jobs)
+            rows = TableRows(table, scaling.features, jobs)
             alike = [without_secrets(str(self.data)), scaling.features, parameters["random_state"]]
             reporter = _Reporter(context, state, _name_of(alike), self.log)
             try:
@@ -148,7 +149,7 @@ class KMeansSweepOperator(BaseOperator):
         for message in told:
             self.log.warning("%s", message)
         write_sweep(
-            Sweep(
+            SweepTable(
                 data_uri=without_secrets(data),
                 scaling=scaling,
                 random_state=parameters["random_state"],
@@ -173,7 +174,7 @@ class KMeansSweepOperator(BaseOperator):
 
     def _sweep(
         self, rows: Rows, parameters: dict[str, Any], jobs: int, state: SweepState, reporter: _Reporter
-    ) -> FoundSweep:
+    ) -> Sweep:
         from airflow_segmentation.clustering import sweep_table
 
         saved = state.load()
@@ -188,25 +189,19 @@ class KMeansSweepOperator(BaseOperator):
         )
         return found
 
-    def _scores(
-        self, rows: ParquetRows, found: FoundSweep, seed: int, jobs: int
-    ) -> tuple[dict[str, list[float]], int]:
+    def _scores(self, rows: Rows, found: Sweep, seed: int, jobs: int) -> tuple[dict[str, list[float]], int]:
         """Return the scores, and how many rows the silhouette was taken over."""
-        from airflow_segmentation import clustering
+        from airflow_segmentation.clustering import compute_score
 
         scores, silhouette_rows = {}, 0
         for name in self.scores:
+            values, count = compute_score(name, rows, found, seed, n_jobs=jobs)
+            scores[name] = values.tolist()
             if name == "silhouette":
-                sample, weights = clustering.silhouette_sample(rows, found, seed)
-                scores[name] = clustering.silhouette(found, sample, weights, n_jobs=jobs).tolist()
-                silhouette_rows = len(sample)
-            else:
-                scores[name] = getattr(clustering, name)(found).tolist()
+                silhouette_rows = count
         return scores, silhouette_rows
 
-    def _resamples(
-        self, rows: ParquetRows, parameters: dict[str, Any], count: int
-    ) -> tuple[list[Curve], int]:
+    def _resamples(self, rows: Rows, parameters: dict[str, Any], count: int) -> tuple[list[Curve], int]:
         if not count:
             return [], 0
         from airflow_segmentation.clustering import sweep_resamples
@@ -217,11 +212,11 @@ class KMeansSweepOperator(BaseOperator):
         self.log.info("Swept %d resamples in %.1f s", count, time.monotonic() - started)
         return curves, len(drawn)
 
-    def _scaling(self, table: Table) -> Scaling:
+    def _scaling(self, table: Data) -> Scaling:
         """Return which features to cluster on, and how they were scaled."""
         where = without_secrets(table.uri)
         features = as_names("features", self.features)
-        facts = table.metadata
+        facts = table.facts
         with table.facts_understood():
             scaled = Scaling.from_json(facts["scaling"]) if "scaling" in facts else None
         if scaled is not None:
@@ -250,20 +245,18 @@ class _Reporter:
         self._log = log
         self._last = time.monotonic()
 
-    def __call__(self, progress: SweepProgress) -> None:
-        if progress.done < progress.total and time.monotonic() < self._last + PACE_SECONDS:
+    def __call__(self, step: Step) -> None:
+        if step.done < step.total and time.monotonic() < self._last + PACE_SECONDS:
             return
-        self._state.save(progress.state)
-        curve = zip(progress.k_values.tolist(), progress.inertias.tolist(), strict=True)
+        self._state.save(step.state)
+        curve = zip(step.k_values.tolist(), step.inertias.tolist(), strict=True)
         record = Progress(
-            done=progress.done,
-            total=progress.total,
+            done=step.done,
+            total=step.total,
             curve=tuple((float(k), significant(sse)) for k, sse in curve),
             sweep=self._sweep,
             updated_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
         push_record(self._context, PROGRESS_KEY, record.to_json())
-        self._log.info(
-            "%d of %d steps done, up to k=%d", progress.done, progress.total, progress.k_values.max(initial=0)
-        )
+        self._log.info("%d of %d steps done, up to k=%d", step.done, step.total, step.k_values.max(initial=0))
         self._last = time.monotonic()

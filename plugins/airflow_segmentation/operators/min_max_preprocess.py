@@ -3,19 +3,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
-
-from airflow_segmentation.csv_files import open_data
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_connection, as_names, as_uri
-from airflow_segmentation.outputs import output_uri
-from airflow_segmentation.scaling import MISSING_RULES, Missing, scale_table
+from airflow_segmentation.operators.passing import PassingOperator
+from airflow_segmentation.storage.outputs import output_uri
+from airflow_segmentation.tables.scaling import MISSING_RULES, Missing, scale_table
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
 
-class MinMaxPreprocessOperator(BaseOperator):
+class MinMaxPreprocessOperator(PassingOperator):
     """
     Scales features to a range, as scikit-learn's MinMaxScaler does, and returns the URI of the scaled table.
 
@@ -29,9 +27,11 @@ class MinMaxPreprocessOperator(BaseOperator):
         `fail`: the task fails.
     :param feature_range: What minimum and maximum become.
     :param conn_id: The connection to the storage of `data`. (templated)
+    :param spark_conn_id: The connection to a Spark cluster that scales; by default this worker
+        does. (templated)
     """
 
-    template_fields: Sequence[str] = ("data", "features", "conn_id")
+    template_fields: Sequence[str] = ("data", "features", *PassingOperator.template_fields)
     ui_color = "#e6f4ea"
 
     def __init__(
@@ -41,7 +41,6 @@ class MinMaxPreprocessOperator(BaseOperator):
         features: Sequence[str] | str,
         missing: Missing = "drop",
         feature_range: tuple[float, float] = (0, 1),
-        conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,7 +54,6 @@ class MinMaxPreprocessOperator(BaseOperator):
         self.features = features
         self.missing = missing
         self.feature_range = feature_range
-        self.conn_id = conn_id
 
     def execute(self, context: Context) -> str:
         """Write the scaled table.
@@ -68,7 +66,8 @@ class MinMaxPreprocessOperator(BaseOperator):
             raise InputError("features is empty; name at least one column")
         uri = output_uri(context, "scaled.parquet")
         low, high = map(float, self.feature_range)
-        with open_data(as_uri("data", self.data), as_connection(self.conn_id)) as table:
+        data, conn_id = as_uri("data", self.data), as_connection(self.conn_id)
+        with self.engine(context) as engine, engine.open(data, conn_id) as table:
             scaling = scale_table(table, uri, features, self.missing, (low, high))
             total = table.rows
         self.log.info("Scaled %s of %d rows to %g..%g", ", ".join(features), scaling.rows, low, high)

@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from airflow_segmentation.report import Summary
+from airflow_segmentation.clustering.methods import METHODS
+from airflow_segmentation.reports.report import Summary
 
-METHOD_NAMES = {
-    "kneedle": "Kneedle",
-    "silhouette": "Silhouette",
-    "calinski_harabasz": "Calinski-Harabasz",
-    "davies_bouldin": "Davies-Bouldin",
-    "chord": "Chord",
-    "given": "Given",
-}
+METHOD_NAMES = {**{name: method.label for name, method in METHODS.items()}, "given": "Given"}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from airflow_segmentation.report import Report
+from airflow_segmentation.reports.report import Report
 from airflow_segmentation.www import figures
 
 

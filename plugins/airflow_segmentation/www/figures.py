@@ -12,7 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_segmentation.report import MAX_NUMBER, CurvePoint, Progress, Report, Summary
+from airflow_segmentation.clustering.methods import SCORES
+from airflow_segmentation.reports.report import MAX_NUMBER, CurvePoint, Progress, Report, Summary
 from airflow_segmentation.www.alike import METHOD_NAMES, described, differences, groups
 
 if TYPE_CHECKING:
@@ -32,13 +33,8 @@ RISING = [[0, "#F7F7F7"], [0.5, "#92C5DE"], [1, "#2166AC"]]
 """White to blue, for values that have no middle."""
 DASHES = ("solid", "dot", "dash", "longdash", "dashdot")
 
-AXES = {
-    "silhouette": "Silhouette",
-    "calinski_harabasz": "Calinski-Harabasz",
-    "davies_bouldin": "Davies-Bouldin",
-    "seconds": "Seconds per fit",
-}
-"""What the elbow chart can show on its second axis: attributes of a point of the curve, and their names."""
+AXES = {**{name: score.label for name, score in SCORES.items()}, "seconds": "Seconds per fit"}
+"""What the elbow chart can show on its second axis, and how it is called."""
 
 LEGEND_ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
 MAX_LABEL = 28
@@ -72,6 +68,11 @@ def symbol(segment: int) -> str:
 def pattern(segment: int) -> str:
     """Return the hatching of a segment's bar, which tells segments of one hue apart."""
     return PATTERNS[segment // len(HUES) % len(PATTERNS)]
+
+
+def value_of(point: CurvePoint, name: str) -> Any:
+    """Return a score, or an attribute of a point of the curve, by its name; None where there is none."""
+    return point.scores.get(name) if name in SCORES else getattr(point, name)
 
 
 def point_at(report: Report, k: int) -> CurvePoint:
@@ -109,7 +110,7 @@ def elbow(report: Report, k: int, *, axis: str = "", log: bool = False) -> Figur
                 "mode": "lines+markers",
                 "name": AXES[axis],
                 "x": [point.k for point in report.curve],
-                "y": [getattr(point, axis) for point in report.curve],
+                "y": [value_of(point, axis) for point in report.curve],
                 "yaxis": "y2",
                 "hovertemplate": f"k = %{{x}}<br>{AXES[axis]} %{{y:{_precision(axis)}}}<extra></extra>",
                 "line": {"color": HUES[2], "width": 2, "dash": "dot"},
@@ -567,14 +568,19 @@ def short(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def is_sampled(name: str) -> bool:
+    """Tell whether a figure may be of a sample, and so has two digits."""
+    return name in SCORES and SCORES[name].sampled
+
+
 def exact(name: str, value: float) -> str:
-    """Return a figure by its name: of a silhouette, which may be a sample's, two digits."""
-    return f"{value:.2f}" if name == "silhouette" else short(value)
+    """Return a figure by its name: of a score that may be a sample's, two digits."""
+    return f"{value:.2f}" if is_sampled(name) else short(value)
 
 
 def _precision(name: str) -> str:
     """Return what :func:`exact` does, as Plotly's formats say it."""
-    return ".2f" if name == "silhouette" else ".5~g"
+    return ".2f" if is_sampled(name) else ".5~g"
 
 
 def isolated(name: str) -> str:

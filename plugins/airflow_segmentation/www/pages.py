@@ -22,7 +22,7 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from airflow_segmentation.links import page_path, ui_path
-from airflow_segmentation.report import Progress, Report
+from airflow_segmentation.reports.report import Progress, Report
 from airflow_segmentation.www import drift, figures, words
 from airflow_segmentation.www.alike import METHOD_NAMES, Setting, differences, settings
 from airflow_segmentation.www.runs import SORTS, KeptElsewhere, Listed, ListPage, Query, Run, Task
@@ -146,20 +146,25 @@ def scores(report: Report, k: int) -> list[tuple[str, str, str]]:
     point, chosen = figures.point_at(report, k), report.chosen
     rows = []
     for name, label in (("sse", "SSE"), ("explained", "Explained"), *figures.AXES.items()):
-        value, reference = getattr(point, name), getattr(chosen, name)
+        value, reference = figures.value_of(point, name), figures.value_of(chosen, name)
         if value is None and reference is None:
             continue
         change = ""
         if value is not None and reference and point.k != chosen.k:
-            change = {
-                "explained": f"{100 * (value - reference):+.1f} points",
-                "silhouette": f"{round(value, 2) - round(reference, 2):+.2f}",
-            }.get(name, f"{(value - reference) / abs(reference):+.1%}")
+            change = _change(name, value, reference)
         shown = words.ABSENT
         if value is not None:
             shown = words.percent(value) if name == "explained" else figures.exact(name, value)
         rows.append((label, shown, change))
     return rows
+
+
+def _change(name: str, value: float, reference: float) -> str:
+    if name == "explained":
+        return f"{100 * (value - reference):+.1f} points"
+    if figures.is_sampled(name):
+        return f"{round(value, 2) - round(reference, 2):+.2f}"
+    return f"{(value - reference) / abs(reference):+.1%}"
 
 
 def segments_table(report: Report, k: int, order: str) -> dict[str, Any]:
@@ -349,7 +354,7 @@ def sweep_csv(report: Report) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([getattr(point, column) for column in columns] for point in report.curve)
+    writer.writerows([figures.value_of(point, column) for column in columns] for point in report.curve)
     return text.getvalue()
 
 

@@ -20,7 +20,8 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.utils.state import DagRunState, State
 from sqlalchemy import Text, and_, case, cast, func, or_, select
 
-from airflow_segmentation.report import (
+from airflow_segmentation.reports.records import are_records_past, configured_backend, name_of
+from airflow_segmentation.reports.report import (
     MAX_REPORT_BYTES,
     PROGRESS_KEY,
     REPORT_KEY,
@@ -30,7 +31,6 @@ from airflow_segmentation.report import (
     ReportError,
     Summary,
 )
-from airflow_segmentation.xcoms import are_records_past, configured_backend, name_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -15,7 +15,7 @@ from flask_appbuilder import BaseView, expose
 from werkzeug.exceptions import NotFound
 
 from airflow_segmentation.links import ROUTE_BASE, page_path
-from airflow_segmentation.report import Report, ReportError
+from airflow_segmentation.reports.report import Report, ReportError
 from airflow_segmentation.www import pages, runs, words
 from airflow_segmentation.www.access import BadToken, Forbidden, NotLoggedIn, Viewer, authenticate, login_url
 from airflow_segmentation.www.runs import KeptElsewhere

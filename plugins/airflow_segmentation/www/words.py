@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_segmentation.report import Progress, Report, Summary
+from airflow_segmentation.reports.report import Progress, Report, Summary
 from airflow_segmentation.www.alike import METHOD_NAMES, described, differences, groups
 from airflow_segmentation.www.figures import (
     AXES,
@@ -18,6 +18,7 @@ from airflow_segmentation.www.figures import (
     short,
     standardized,
     telling_first,
+    value_of,
 )
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def elbow_table(report: Report) -> Table:
                 str(point.k),
                 short(point.sse),
                 percent(point.explained),
-                *(optional(getattr(point, axis), axis) for axis in AXES),
+                *(optional(value_of(point, axis), axis) for axis in AXES),
                 optional(point.iterations),
                 str(times.get(point.k, 0)) if report.stability else ABSENT,
             )

@@ -1,0 +1,82 @@
+"""Mean and standard deviation of rows, in one pass over parts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airflow_segmentation.clustering.arrow import as_matrix
+from airflow_segmentation.clustering.points import Floats
+from airflow_segmentation.clustering.rows import Arrays, Parted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Moments:
+    """Mean and standard deviation of rows that come in batches.
+
+    Each batch's own sums of squares are put together (Chan, Golub and LeVeque, 1983): a column of small
+    differences around a large value keeps them, and one of a single value has a deviation of exactly 0.
+    """
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._first: Floats = np.zeros(1)
+        self._mean: Floats = np.zeros(1)
+        self._squares: Floats = np.zeros(1)
+
+    def add(self, rows: Floats) -> None:
+        """Take in a batch of rows, of shape (n_rows, n_features)."""
+        if not len(rows):
+            return
+        # Of differences from the first row: those of a column of one value are exactly 0.
+        moved = rows - rows[0]
+        mean = moved.mean(axis=0)
+        self.put_together([np.array(len(rows)), rows[0], mean, ((moved - mean) ** 2).sum(axis=0)])
+
+    def put_together(self, part: Arrays) -> None:
+        """Take in the number of rows, the first, the mean of what differs from that, and the squares of what
+        differs from the mean.
+        """
+        count, (first, mean, squares) = int(part[0]), part[1:]
+        before, self._rows = self._rows, self._rows + count
+        if not before:
+            self._first, self._mean, self._squares = first, mean, squares
+            return
+        gap = (first - self._first) + (mean - self._mean)
+        self._mean = self._mean + gap * (count / self._rows)
+        self._squares = self._squares + squares + gap**2 * (before * count / self._rows)
+
+    @property
+    def parts(self) -> Arrays:
+        """What :meth:`put_together` takes in."""
+        return [np.array(self._rows), self._first, self._mean, self._squares]
+
+    @property
+    def mean(self) -> Floats:
+        """Mean of all rows, of shape (n_features,)."""
+        return self._first + self._mean
+
+    @property
+    def deviation(self) -> Floats:
+        """Standard deviation of all rows, as StandardScaler has it: their number is the divisor."""
+        return np.sqrt(self._squares / self._rows)
+
+
+def moments_of(table: Parted, columns: Sequence[str]) -> Moments:
+    """Return the moments of columns of a table."""
+    moments = Moments()
+    for part in table.each(columns, partial(_moments, columns=columns)):
+        moments.put_together(part)
+    return moments
+
+
+def _moments(place: int, batches: Iterator[pa.RecordBatch], columns: Sequence[str]) -> Arrays:
+    moments = Moments()
+    for batch in batches:
+        moments.add(as_matrix(batch, columns))
+    return moments.parts

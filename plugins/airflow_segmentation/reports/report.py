@@ -1,0 +1,562 @@
+"""The contract between the operators and the page: typed records, and their JSON.
+
+Operators write these records to XCom, the page reads them; neither knows anything else of the other. A record
+in XCom is JSON, so it is a list of records rather than a dict keyed by k, and its values are int, float, str
+and None.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from airflow_segmentation.clustering.methods import METHODS, SCORES
+
+SCHEMA_VERSION = 2
+MAX_REPORT_BYTES = 64_000
+"""A report lives in the metadata database, beside thousands of others, and travels whole to the browser."""
+
+MIN_SAMPLE_ROWS = 100
+"""Fewer rows than these draw no picture of the segments, and are left out."""
+
+REPORT_KEY = "segmentation_report"
+"""XCom key of an :class:`Report`, pushed by the task that chooses k."""
+SUMMARY_KEY = "segmentation_summary"
+"""XCom key of a :class:`Summary` of that report, small enough to read hundreds of for a list."""
+PROGRESS_KEY = "segmentation_progress"
+"""XCom key of a :class:`Progress`, pushed by the task that sweeps, while it sweeps."""
+
+if TYPE_CHECKING:
+    Method = str
+    Decision = str
+else:
+    Method = Literal[tuple(METHODS)]
+    Decision = Literal[(*METHODS, "given")]
+    """What can have given k in the end."""
+Fit = Literal["full", "sample"]
+"""What the sweep was fitted on: every row, or a weighted sample of rows."""
+MAX_K = 10_000
+"""More segments than anyone sweeps: a record that names more is damaged."""
+MAX_SEGMENTS = 500
+"""Segments that a chart can show. Of a larger k a report keeps its scores alone."""
+MAX_POINTS = 1_000
+"""Points of one curve that are read; `_WRITTEN_POINTS` at most are written."""
+MAX_ITEMS = 2_000
+"""Features, warnings and other items of one kind that are read: more than a report has room for."""
+MAX_SAMPLE = 1_000
+"""Rows to draw that are read."""
+MAX_NUMBER = 1e150
+"""The largest number that is read: its square is still a number."""
+
+Number = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+"""A finite number: NaN is within no bounds."""
+Amount = Annotated[float, Meta(ge=0, le=MAX_NUMBER)]
+Share = Annotated[float, Meta(ge=-1, le=1)]
+Count = Annotated[int, Meta(ge=0, le=10**15)]
+K = Annotated[int, Meta(ge=1, le=MAX_K)]
+Text = Annotated[str, Meta(max_length=MAX_REPORT_BYTES)]
+Texts = Annotated[tuple[Text, ...], Meta(max_length=MAX_ITEMS)]
+Row = Annotated[tuple[Number, ...], Meta(max_length=MAX_ITEMS)]
+PerSegment = Annotated[tuple[Number | None, ...], Meta(max_length=MAX_SEGMENTS)]
+Curve = Annotated[
+    tuple[tuple[Annotated[float, Meta(ge=1, le=MAX_K)], Amount], ...], Meta(max_length=MAX_POINTS)
+]
+"""Pairs of k and SSE."""
+
+_WRITTEN_POINTS = 300
+"""Points that leave a report room for the segments."""
+
+R = TypeVar("R")
+
+
+class ReportError(ValueError):
+    """A record that cannot be read: not a record, or written by a newer version."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One clustered column over the rows that were clustered, in original units."""
+
+    name: Text
+    minimum: Number
+    maximum: Number
+    mean: Number | None = None
+    """None where the swept table was gone, or the report is of before it held means; likewise `deviation`."""
+    deviation: Amount | None = None
+    """Standard deviation; the number of rows is the divisor."""
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Rows left out before the sweep, and why, in words."""
+
+    reason: Text
+    rows: Count
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What the sweep found for one k. A score that means nothing at this k is not there."""
+
+    k: K
+    sse: Amount
+    explained: Share
+    """1 - SSE / total sum of squares: 0 at k = 1, 1 where every row is a centre."""
+    seconds: Amount | None = None
+    iterations: Count | None = None
+    scores: Annotated[dict[Annotated[str, Meta(max_length=50)], Number | None], Meta(max_length=50)] = field(
+        default_factory=dict
+    )
+    """Scores by name, see :data:`~airflow_segmentation.clustering.methods.SCORES`."""
+    sizes: Annotated[tuple[Count, ...], Meta(max_length=MAX_SEGMENTS)] | None = None
+    """Rows in each segment, the largest first. None where left out to keep the report small."""
+    centers: Annotated[tuple[Row, ...], Meta(max_length=MAX_SEGMENTS)] | None = None
+    """One centre for each segment in original units, in the order of `sizes`. None where left out."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The k that one method would choose; None where that method finds none."""
+
+    method: Method
+    k: K | None = None
+
+
+@dataclass(frozen=True)
+class Times:
+    """How many resamples chose this k."""
+
+    k: K
+    times: Count
+
+
+@dataclass(frozen=True)
+class Stability:
+    """The sweep repeated on resamples: how often each k was chosen, most often first."""
+
+    resamples: Count
+    rows: Count
+    """Rows in each resample."""
+    counts: Annotated[tuple[Times, ...], Meta(max_length=MAX_POINTS)]
+    method: Method = "kneedle"
+    """What chose k on each resample's curve: resamples have no scores."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One numeric column over the segments of the chosen k: each tuple has one entry for each segment."""
+
+    column: Text
+    mean: PerSegment
+    q25: PerSegment
+    q50: PerSegment
+    q75: PerSegment
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything the page shows of one choice of k."""
+
+    k: K
+    method: Method
+    """The method that was asked for, one of :data:`~airflow_segmentation.clustering.methods.METHODS`."""
+    decided_by: Decision
+    """What gave k in the end: a method, or "given". Differs from `method` where that found no elbow."""
+    sensitivity: Amount
+    k_min: K
+    k_max: K
+    random_state: Annotated[int, Meta(ge=-(10**18), le=10**18)] | None = field(default=None, kw_only=True)
+    features: Annotated[tuple[Feature, ...], Meta(min_length=1, max_length=MAX_ITEMS)]
+    rows: Count
+    """Rows that were clustered."""
+    curve: Annotated[tuple[CurvePoint, ...], Meta(max_length=MAX_POINTS)]
+    dropped: Annotated[tuple[Dropped, ...], Meta(max_length=MAX_ITEMS)] = ()
+    fit: Fit = "full"
+    fit_rows: Count | None = None
+    """Rows that the sweep was fitted on. SSE and sizes are always over all rows."""
+    silhouette_rows: Count | None = None
+    """Rows that the silhouette was taken over: all, or a sample. None where that is not known."""
+    choices: Annotated[tuple[Choice, ...], Meta(max_length=len(METHODS))] = ()
+    """What every method would choose."""
+    half_range: Choice | None = None
+    """What `method` would choose with k_max cut to half; its k is None where it would find none."""
+    half_k_max: K | None = None
+    stability: Stability | None = None
+    profiles: Annotated[tuple[Profile, ...], Meta(max_length=MAX_ITEMS)] = ()
+    """Columns over the segments of the chosen k, clustered features first."""
+    sample: Annotated[tuple[Row, ...], Meta(max_length=MAX_SAMPLE)] = ()
+    """Some rows in original units, one value for each feature, to draw."""
+    warnings: Texts = ()
+    left_out: Texts = ()
+    """What was left out to keep the report small, in words."""
+    data_uri: Text | None = None
+    sweep_uri: Text | None = None
+    model_uri: Text | None = None
+    model_digest: Text | None = None
+    """SHA-256 of the model's file, in hexadecimal: what lies at `model_uri` may be another run's by now."""
+    created_at: Text | None = None
+    """ISO 8601, UTC."""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def chosen(self) -> CurvePoint:
+        """The point of the curve at the chosen k."""
+        return next(point for point in self.curve if point.k == self.k)
+
+    @property
+    def rows_dropped(self) -> int:
+        """Rows left out before the sweep, for whatever reason."""
+        return sum(dropped.rows for dropped in self.dropped)
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether the method asked for found no k, so that another one decided."""
+        return self.decided_by not in (self.method, "given")
+
+    def unsettled(self, k: int | None) -> bool:
+        """Return whether k is the last of several, so that a method that chose it might go on beyond.
+
+        Where each distinct row is a segment, nothing is beyond.
+        """
+        return k == self.k_max > self.k_min and self.curve[-1].sse > 0
+
+    @property
+    def agree(self) -> bool:
+        """Whether every method that found a k found the same one."""
+        return len({choice.k for choice in self.choices if choice.k is not None}) <= 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values, below :data:`MAX_REPORT_BYTES` when written out."""
+        return _to_json(_shrunk(self))
+
+    @classmethod
+    def from_json(cls, value: object) -> Report:
+        """Read a report of this or an older version.
+
+        :param value: the JSON text of a report, or what it holds.
+        :raises ReportError: if it is no report, or one of a newer version.
+        """
+        report = _read(cls, value, upgrade=_with_scores)
+        if not any(point.k == report.k for point in report.curve):
+            raise ReportError(f"The report's k={report.k} is not on its curve")
+        _require_consistent(report)
+        return report
+
+    def summary(self) -> Summary:
+        """Return what a list of runs shows of this report."""
+        chosen = self.chosen
+        return Summary(
+            k=self.k,
+            decided_by=self.decided_by,
+            k_min=self.k_min,
+            k_max=self.k_max,
+            rows=self.rows,
+            sse=chosen.sse,
+            explained=chosen.explained,
+            silhouette=chosen.scores.get("silhouette"),
+            features=len(self.features),
+            feature_set=_set_of(feature.name for feature in self.features),
+            warnings=len(self.warnings),
+            curve=tuple((point.k, significant(point.sse, 4)) for point in self.curve[:: _step(self.curve)]),
+            created_at=self.created_at,
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A report in a few hundred bytes, for lists and trends."""
+
+    k: K
+    decided_by: Decision
+    k_min: K
+    k_max: K
+    rows: Count
+    sse: Amount
+    explained: Share
+    silhouette: Share | None = None
+    features: Count = 0
+    feature_set: Text | None = None
+    """The same in summaries of the same features, whatever their order. None where that is not known."""
+    warnings: Count = 0
+    curve: Curve = ()
+    """Pairs of k and SSE, to draw small."""
+    created_at: Text | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as JSON values."""
+        return _to_json(self)
+
+    @classmethod
+    def from_json(cls, value: object) -> Summary:
+        """Read a summary of this or an older version.
+
+        :param value: the JSON text of a summary, or what it holds.
+        :raises ReportError: if it is none, or one of a newer version.
+        """
+        return _read(cls, value)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep has come."""
+
+    done: Count
+    total: Count
+    curve: Curve = ()
+    """Pairs of k and SSE found so far, by rising k."""
+    sweep: Text | None = None
+    """The same in tasks that sweep the same rows, features and seed: their curves are parts of one."""
+    updated_at: Text | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the progress as JSON values."""
+        return _to_json(dataclasses.replace(self, curve=self.curve[:: _step(self.curve)]))
+
+    @classmethod
+    def from_json(cls, value: object) -> Progress:
+        """Read progress of this or an older version.
+
+        :param value: the JSON text of one, or what it holds.
+        :raises ReportError: if it is none, or one of a newer version.
+        """
+        return _read(cls, value)
+
+
+def _set_of(names: Iterable[str]) -> str:
+    """Return a short name that is the same for the same names in any order."""
+    return hashlib.sha256(json.dumps(sorted(names)).encode()).hexdigest()[:12]
+
+
+def _require_consistent(report: Report) -> None:
+    """Raise an error unless a report's parts fit together, so that a page need not look again."""
+    width = len(report.features)
+    for point in report.curve:
+        for name, score in point.scores.items():
+            low, high = SCORES[name].bounds if name in SCORES else (-math.inf, math.inf)
+            if score is not None and not low <= score <= high:
+                raise ReportError(f"report.curve.{name} at k={point.k} should be from {low:g} to {high:g}")
+        for name, parts in (("sizes", point.sizes), ("centers", point.centers)):
+            if parts is not None:
+                _require_length(parts, point.k, f"report.curve.{name} at k={point.k}")
+        if point.sizes is not None and sum(point.sizes) < 1:
+            raise ReportError(f"report.curve.sizes at k={point.k} should hold a row")
+        for center in point.centers or ():
+            _require_length(center, width, f"report.curve.centers at k={point.k}")
+    for row in report.sample:
+        _require_length(row, width, "report.sample")
+    for profile in report.profiles:
+        for values in (profile.mean, profile.q25, profile.q50, profile.q75):
+            _require_length(values, report.k, "report.profiles")
+
+
+def _require_length(values: Sequence[Any], length: int, where: str) -> None:
+    if len(values) != length:
+        raise ReportError(f"{where} should hold {length} values, not {len(values)}")
+
+
+def _to_json(value: Any) -> Any:
+    """Return a record, or what stands in one, as JSON values; a number that is not finite is None.
+
+    Fields that are None or empty are left out: records have them by default.
+    """
+    return _filled(msgspec.json.decode(msgspec.json.encode(value)))
+
+
+def _filled(value: Any) -> Any:
+    if isinstance(value, dict):
+        filled = {name: _filled(item) for name, item in value.items()}
+        return {name: item for name, item in filled.items() if item not in (None, [], {})}
+    return [_filled(item) for item in value] if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class _Versioned:
+    """What is read of a record first: that of a newer version need not have the same fields."""
+
+    schema_version: int = 1
+
+
+def _with_scores(value: Any) -> Any:
+    """Return a report of version 1 as later ones are: its points had a field for each score."""
+    for point in value["curve"]:
+        point["scores"] = {name: point[name] for name in SCORES if name in point}
+    return value
+
+
+def _read(kind: type[R], value: object, upgrade: Callable[[Any], Any] | None = None) -> R:
+    """Return the record that JSON holds; fields that this version does not know are passed over.
+
+    :param upgrade: makes of what a record of an older version holds what this version does.
+    """
+    name = kind.__name__.lower()
+    try:
+        version = _decoded(_Versioned, value).schema_version
+        if version > SCHEMA_VERSION:
+            raise ReportError(
+                f"This {name} has schema version {version}, and this plugin reads up to {SCHEMA_VERSION}; "
+                "update airflow-segmentation"
+            )
+        if upgrade is not None and version < SCHEMA_VERSION:
+            with contextlib.suppress(LookupError, TypeError, AttributeError):  # else it is no such record
+                value = upgrade(
+                    msgspec.json.decode(value) if isinstance(value, str) else copy.deepcopy(value)
+                )
+        return _decoded(kind, value)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        what, _, path = str(error).partition(" - at `$")
+        raise ReportError(f"{name}{path.rstrip('`')}: {what}") from None
+
+
+def _decoded(kind: Any, value: object) -> Any:
+    if isinstance(value, str):
+        return _decoder(kind).decode(value)
+    _require_numbers(value)
+    return msgspec.convert(value, kind)
+
+
+def _require_numbers(value: object) -> None:
+    """Raise an error where a whole number is too large for a floating-point one.
+
+    msgspec before 0.22 takes it for whatever number is at hand.
+    """
+    if isinstance(value, int) and abs(value) > MAX_NUMBER:
+        raise msgspec.ValidationError("Number out of range")
+    if isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            _require_numbers(item)
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def significant(value: float, digits: int = 6, spread: float = 0.0) -> float:
+    """Return the value with the digits that a person can use, which keeps a record small.
+
+    :param spread: how far apart such values lie; of that so many digits are kept, too.
+    """
+    if 0 < spread < abs(value) < math.inf:
+        digits += math.floor(math.log10(abs(value))) - math.floor(math.log10(spread))
+    return float(f"{value:.{min(digits, 17)}g}")
+
+
+def _size(value: Any) -> int:
+    """Return how many bytes a record, or what stands in one, takes in the database."""
+    return len(json.dumps(_to_json(value)))
+
+
+def _shrunk(report: Report) -> Report:
+    """Return the report below its limit, leaving out what the page needs least.
+
+    First what no page could show, and the features that it has no room for, then rows to draw, the centres
+    of the k farthest from the chosen one, the sizes likewise, and the profiles of the last columns. Centres
+    of the chosen k stay.
+    """
+    report = _with_fewer_features(_showable(report))
+    if _size(report) <= MAX_REPORT_BYTES:
+        return report
+    if report.sample:
+        each = _size(report.sample) / len(report.sample)
+        kept = len(report.sample) - math.ceil((_size(report) - MAX_REPORT_BYTES + 200) / each)
+        kept = kept if kept >= MIN_SAMPLE_ROWS else 0
+        words = f"all but {kept} of the rows to draw" if kept else "the rows to draw"
+        report = dataclasses.replace(report, sample=report.sample[:kept], left_out=(*report.left_out, words))
+    farthest_first = sorted(
+        (point.k for point in report.curve if point.k != report.k), key=lambda k: -abs(k - report.k)
+    )
+    for name, words in (("centers", "centres"), ("sizes", "sizes")):
+        excess = _size(report) - MAX_REPORT_BYTES + 200
+        without = set()
+        for k in farthest_first:
+            if excess <= 0:
+                break
+            point = next(point for point in report.curve if point.k == k)
+            excess -= _size(getattr(point, name))
+            without.add(k)
+        if without:
+            changes: dict[str, Any] = {name: None}
+            left = [point.k for point in report.curve if point.k not in without]
+            report = dataclasses.replace(
+                report,
+                curve=tuple(
+                    dataclasses.replace(point, **changes) if point.k in without else point
+                    for point in report.curve
+                ),
+                left_out=(*report.left_out, f"{words} but for k={min(left)}..{max(left)}"),
+            )
+    excess, kept = _size(report) - MAX_REPORT_BYTES + 200, len(report.profiles)
+    while kept and excess > 0:
+        kept -= 1
+        excess -= _size(report.profiles[kept])
+    if kept < len(report.profiles):
+        words = f"the profiles of {len(report.profiles) - kept} columns"
+        report = dataclasses.replace(
+            report, profiles=report.profiles[:kept], left_out=(*report.left_out, words)
+        )
+    return report
+
+
+def _showable(report: Report) -> Report:
+    """Return the report with as many points as a curve needs, and as many segments as a chart can show."""
+    step, wanted = _step(report.curve), {report.k, *(choice.k for choice in report.choices)}
+    kept = [point for index, point in enumerate(report.curve) if index % step == 0 or point.k in wanted]
+    curve = tuple(
+        point if point.k <= MAX_SEGMENTS else dataclasses.replace(point, sizes=None, centers=None)
+        for point in kept
+    )
+    left_out = report.left_out
+    if len(kept) < len(report.curve):
+        left_out += (f"{len(report.curve) - len(kept)} of {len(report.curve)} points of the curve",)
+    if curve[-1].k > MAX_SEGMENTS:
+        left_out += (f"the segments of each k above {MAX_SEGMENTS}",)
+    profiles = report.profiles if report.k <= MAX_SEGMENTS else ()
+    return dataclasses.replace(report, curve=curve, profiles=profiles, left_out=left_out)
+
+
+def _step(curve: Sequence[Any]) -> int:
+    """Return which points of a long curve are written: every so many-th."""
+    return max(1, math.ceil(len(curve) / _WRITTEN_POINTS))
+
+
+def _with_fewer_features(report: Report) -> Report:
+    """Return the report with as many features as it has room for, with their centres of the chosen k."""
+    centers = report.chosen.centers or ()
+    points = tuple(dataclasses.replace(point, centers=None, sizes=None) for point in report.curve)
+    room = MAX_REPORT_BYTES - 1_000  # for what is left out, in words
+    room -= _size(dataclasses.replace(report, features=(), curve=points, profiles=(), sample=()))
+    sizes = (
+        _size([feature, *(center[index] for center in centers)])
+        for index, feature in enumerate(report.features)
+    )
+    kept = sum(total <= room for total in itertools.accumulate(sizes))
+    if kept == len(report.features):
+        return report
+    return dataclasses.replace(
+        report,
+        features=report.features[:kept],
+        curve=tuple(
+            dataclasses.replace(point, centers=point.centers and _narrowed(point.centers, kept))
+            for point in report.curve
+        ),
+        sample=_narrowed(report.sample, kept),
+        left_out=(*report.left_out, f"all but the first {kept} of {len(report.features)} features"),
+    )
+
+
+def _narrowed(rows: tuple[tuple[float, ...], ...], columns: int) -> tuple[tuple[float, ...], ...]:
+    return tuple(row[:columns] for row in rows)

@@ -1,0 +1,320 @@
+"""Files at a URI: reading them, and writing them whole or not at all.
+
+Every URI opens through :class:`~airflow.sdk.ObjectStoragePath`, so a local path, `s3://connection@bucket/key`,
+`gs://…` and `abfss://…` are the same code. Every one passes :func:`resolve`, which lets through only what
+lies under `[segmentation] allowed_paths`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import fsspec
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, conf, redact
+from airflow.sdk import ObjectStoragePath
+from fsspec.implementations.local import LocalFileSystem
+
+from airflow_segmentation.errors import InputError, has_control
+from airflow_segmentation.provider import setting
+from airflow_segmentation.storage import scratch
+from airflow_segmentation.storage.addresses import LONGEST_URI, decoded, parted, without_secrets
+from airflow_segmentation.storage.local_files import LocalFiles, NotRegularError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+
+OBJECT_STORES = {"s3", "gs", "abfs"}
+"""Filesystems, by their name in fsspec, where a file appears when it is closed and not before."""
+
+
+def storage_path() -> str:
+    """Return `[segmentation] storage_path`: the folder or URI under which all tasks write."""
+    return setting("storage_path").rstrip("/")
+
+
+def project_root(checkout: Path) -> str:
+    """Return where data and models lie: in a checkout, or in the object store that workers share instead."""
+    root = storage_path()
+    return root if "://" in root else str(checkout)
+
+
+_SCHEME = re.compile(r"\A(?:(?:file|local)(?=:)|[a-z0-9+.-]+(?=://))", re.IGNORECASE)
+"""The scheme of a URI, and not a local name with a colon in it."""
+_CHAIN = re.compile(r"[a-z0-9+.-]+(://[^\[]*)?::", re.IGNORECASE)
+"""Several filesystems, one of which opens what another leads to."""
+_LOCAL = ("", "file", "local")
+"""Protocols of local paths."""
+
+
+def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[bytes]:
+    """Open a file to read.
+
+    :raises InputError: if there is none, it may not be read, or is a device or a pipe, which may have no end.
+    :raises OSError: if the storage fails, or all of it is away, which it may not be when Airflow tries again.
+    """
+    fs, path = resolve(uri, conn_id)
+    shown = without_secrets(uri)
+    try:
+        return fs.open(path, mode="rb", **kwargs)
+    except (FileNotFoundError, NotADirectoryError):
+        root = storage_path()
+        is_below = uri.startswith(f"{root}/") and not _is_object_store(fs)
+        if is_below and not fs.exists(resolve(root, conn_id)[1]):
+            raise FileNotFoundError(
+                f"The storage at {without_secrets(root)} is away; see that it is mounted on this worker"
+            ) from None
+        raise InputError(
+            f"There is no file at {shown}; check the path, the connection, and that "
+            "this worker sees the same storage. If it arrives later, wait for it with a sensor"
+        ) from None
+    except IsADirectoryError:
+        raise InputError(f"{shown} is a folder; give the path of one file") from None
+    except NotRegularError:
+        raise InputError(f"{shown} is a device, a pipe or a socket; give the path of a file") from None
+    except PermissionError:
+        raise InputError(
+            f"{shown} may not be read; give this worker's user, or the connection, the right to read it"
+        ) from None
+    except OSError as error:
+        if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise _failure(error, f"{shown} could not be opened") from None
+        raise InputError(f"{shown} cannot be a file ({error.strerror}); choose another path") from None
+
+
+@contextlib.contextmanager
+def written_whole(uri: str, conn_id: str | None = None, writer: str = "") -> Iterator[IO[bytes]]:
+    """Open a file to write; it takes its name only once it is complete, replacing what had the name.
+
+    :param writer: who writes a file that several may write, see :func:`writer_of`. What a try that was killed
+        left of the same file by the same writer is removed.
+
+    :raises InputError: if it may not be written, there is a folder of that name, or no bucket.
+    :raises OSError: if the storage fails or is full, which it may not be when Airflow tries again.
+    """
+    fs, final = resolve(uri, conn_id)
+    shown = without_secrets(uri)
+    try:
+        if fs.isdir(final):
+            raise InputError(f"{shown} is a folder; give the path of a file to write")
+        with _uploaded(fs, final) if _is_object_store(fs) else _renamed(fs, final, writer) as file:
+            yield file
+    except PermissionError:
+        raise InputError(
+            f"{shown} may not be written; give this worker's user, or the connection, the right to "
+            "write there, or choose another path"
+        ) from None
+    except (NotADirectoryError, FileExistsError):
+        raise InputError(f"{shown} lies below a file, not a folder; choose another path") from None
+    except NotRegularError:
+        raise InputError(f"{shown} is a device, a pipe or a socket; choose another path") from None
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise InputError(f"{shown} cannot be a file ({error.strerror}); choose another path") from None
+        if error.errno == errno.ENOSPC:
+            message = f"No space is left to write {shown}; free some, or choose a path with more"
+            raise OSError(errno.ENOSPC, message) from None
+        if error.errno is None:
+            raise
+        raise _failure(error, f"{shown} was not written") from None
+
+
+@contextlib.contextmanager
+def _renamed(fs: AbstractFileSystem, final: str, writer: str) -> Iterator[IO[bytes]]:
+    """Write under another name beside the final one, then rename."""
+    fs.makedirs(final.rpartition("/")[0] or "/", exist_ok=True)
+    _remove_partials(fs, final, writer)
+    # A name of its own for each try: one that is taken for dead may yet be writing.
+    partial = f"{_partial_stem(final, writer)}{uuid.uuid4().hex}.partial"
+    try:
+        with fs.open(partial, mode="wb") as file:
+            yield file
+        fs.mv(partial, final)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            fs.rm(partial)
+        raise
+
+
+@contextlib.contextmanager
+def _uploaded(fs: AbstractFileSystem, final: str) -> Iterator[IO[bytes]]:
+    """Write to an object store, where closing a file puts it in one go; there a rename would be a copy."""
+    file = fs.open(final, mode="wb")
+    try:
+        yield file
+        file.close()
+    except BaseException as error:
+        with contextlib.suppress(Exception):
+            file.discard()
+        file.closed = True  # or the garbage collector would close it, and so put it after all
+        bucket = final.partition("/")[0]
+        if isinstance(error, FileNotFoundError) and not fs.exists(bucket):
+            raise InputError(
+                f"There is no bucket {bucket!r} to write to; make it, or choose another path"
+            ) from None
+        raise
+
+
+def _is_object_store(fs: AbstractFileSystem) -> bool:
+    return bool(OBJECT_STORES & ({fs.protocol} if isinstance(fs.protocol, str) else {*fs.protocol}))
+
+
+def _failure(error: OSError, what: str) -> OSError:
+    """Return the error of a storage, of which some tell the secrets that they were opened with."""
+    return OSError(error.errno or errno.EIO, f"{what}: {redact(str(error.strerror or error))}")
+
+
+def remove(uri: str) -> None:
+    """Remove a file of a task's own, if there is one, and what a try that was killed left of it."""
+    fs, path = resolve(uri, None)
+    _remove_partials(fs, path, "")
+    with contextlib.suppress(FileNotFoundError):
+        fs.rm(path)
+
+
+def _partial_stem(final: str, writer: str) -> str:
+    folder, _, name = final.rpartition("/")
+    return f"{folder}/.{name}.{writer}." if writer else f"{folder}/.{name}."
+
+
+def _remove_partials(fs: AbstractFileSystem, final: str, writer: str) -> None:
+    partial = re.compile(re.escape(_partial_stem(final, writer)) + r"[0-9a-f]{32}\.partial")
+    with contextlib.suppress(FileNotFoundError):
+        for path in fs.ls(final.rpartition("/")[0] or "/", detail=False):
+            if partial.fullmatch(path):
+                fs.rm(path)
+
+
+def fingerprint(uri: str, conn_id: str | None = None) -> str:
+    """Return what tells a file from one that was there before: its size and time, or the store's own tag."""
+    fs, path = resolve(uri, conn_id)
+    return fs.ukey(path)
+
+
+def resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:
+    """Return the filesystem of a URI, and the path in it.
+
+    :param conn_id: the connection of a URI that names none. Of a URI that names one, every version of Airflow
+        would choose otherwise: 3.1 this, even if it is None, 3.2 the URI's, 3.3 this, unless it is None.
+
+    :raises InputError: if there is no such filesystem, or the path is not an allowed one.
+    """
+    shown = without_secrets(uri)
+    if len(uri) > LONGEST_URI:
+        raise InputError(f"{shown} has {len(uri)} characters; a path or URI has at most {LONGEST_URI}")
+    if has_control(uri):
+        raise InputError(
+            f"{shown} has a line break or another control character in it; look at the template or the task "
+            "that it comes from"
+        )
+    if parted(uri)[1]:
+        raise InputError(
+            f"{shown} was given with a password or a token, which would end up in logs and on pages; keep it "
+            "in an Airflow connection, and name that: scheme://connection@bucket/key"
+        )
+    if _CHAIN.match(uri):
+        raise InputError(
+            f"{shown} chains filesystems, which is not supported; give the path of the file itself"
+        )
+    uri = _SCHEME.sub(lambda scheme: scheme[0].lower(), uri)  # Airflow 3.1 opens no other
+    try:
+        path = ObjectStoragePath(uri)
+        if conn_id and not _connection(path):
+            path = ObjectStoragePath(uri, conn_id=conn_id)
+        real = _real(path) if path.protocol in _LOCAL else path.path
+        _require_allowed(_place(path, real), shown)
+        fs = path.fs
+    except AirflowNotFoundException:
+        raise InputError(
+            f"{shown} needs the connection {_connection(path)!r}, which there is not; add it in Admin > "
+            "Connections, or name another"
+        ) from None
+    except (ValueError, ImportError) as error:
+        raise InputError(
+            f"{shown} cannot be opened: {error}; install the Airflow provider for that "
+            "storage (amazon for s3, google for gs, microsoft-azure for abfss)"
+        ) from None
+    except (
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+    ):  # of filesystems that are there for others to use
+        raise InputError(f"{shown} names no storage that holds files; choose another path") from None
+    # In the path every link is resolved, and it was checked so: whoever opens it follows none.
+    return (LocalFiles(), real) if isinstance(fs, LocalFileSystem) else (fs, real)
+
+
+def _connection(path: ObjectStoragePath) -> str | None:
+    """Return the connection that a path opens with; Airflow 3.1 keeps it among the options of the store."""
+    return getattr(path, "conn_id", None) or path.storage_options.get("conn_id")
+
+
+def _require_allowed(place: tuple[str, ...] | None, shown: str) -> None:
+    roots = _allowed_roots()
+    if "*" in roots:
+        return
+    try:
+        for root in roots:
+            _require_known(ObjectStoragePath(root).protocol)
+        above = [_place_of(root) for root in (*roots, storage_path(), *scratch.in_use)]
+    except ValueError as error:
+        raise InputError(
+            f"[segmentation] allowed_paths holds what is no path ({error}), so nothing is opened; the "
+            "administrator of this Airflow can put it right"
+        ) from None
+    if place is None or not any(root and place[: len(root)] == root for root in above):
+        raise InputError(
+            f"{shown} is not under [segmentation] allowed_paths, which are "
+            f"{', '.join(map(without_secrets, roots))}; choose a path under one of them, or ask the "
+            "administrator of this Airflow to allow another"
+        )
+
+
+def _allowed_roots() -> list[str]:
+    """Return where operators may read and write: by default the storage and the project's own folders."""
+    roots = [root.strip() for root in re.split(r"[,\n]", setting("allowed_paths")) if root.strip()]
+    if roots:
+        return roots
+    # Where a Dags folder is a link, as git-sync makes it, the project is beside what it leads to.
+    dags = os.path.realpath(conf.get("core", "dags_folder"))
+    project = os.path.dirname(dags)  # noqa: PTH120
+    return [storage_path(), f"{project}/data", f"{project}/model", f"{dags}/data"]
+
+
+def _require_known(protocol: str) -> None:
+    """Raise ValueError if there is no such protocol, as Airflow 3.1 says only when it opens a path."""
+    with contextlib.suppress(ImportError):  # one that there is, though not installed here
+        fsspec.get_filesystem_class(protocol)
+
+
+def _place_of(root: str) -> tuple[str, ...] | None:
+    path = ObjectStoragePath(root)
+    return _place(path, _real(path))
+
+
+def _place(path: ObjectStoragePath, real: str) -> tuple[str, ...] | None:
+    """Return where a path leads: its store, then segment by segment; None if it may lead anywhere.
+
+    A local path is what the operating system makes of it, links and all. What another store makes of `..`,
+    plain or encoded once or more, is for that store to know, so no path with one is taken.
+
+    :param real: a local path as the operating system opens it in the end.
+    """
+    if path.protocol in _LOCAL:
+        return ("file", *Path(real).parts)
+    if ".." in re.split(r"[/\\]", decoded(path.path)):
+        return None
+    store = (path.protocol, str(_connection(path)), repr(sorted(path.storage_options.items())))
+    return (*store, *path.path.rstrip("/").split("/"))
+
+
+def _real(path: ObjectStoragePath) -> str:
+    """Return the path that the operating system opens in the end, in which no link is left."""
+    return os.path.realpath(LocalFileSystem._strip_protocol(path.path))

@@ -1,0 +1,79 @@
+"""What pyarrow and pandas have in common when they read a CSV."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from airflow_segmentation.tables.csv_files.file import Csv
+from airflow_segmentation.tables.csv_files.quotes import Quotes
+from airflow_segmentation.tables.parquet import is_bare
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the columns of a file lie, where its header alone does not tell."""
+
+    names: tuple[str, ...] | None = None
+    """Names of all fields of a row; None for those of the header."""
+    beyond: Literal["empty last", "row names"] | None = None
+    """The field that the header has no name for: a last one that is to be empty in every row, or a first one
+    that R writes, the name of a row."""
+    notes: tuple[str, ...] = ()
+    """What a person should know about it."""
+
+    @property
+    def empty(self) -> str | None:
+        """Name of the field that is to be empty in every row."""
+        return self.names[-1] if self.names and self.beyond == "empty last" else None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A file that is being read."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    quotes: Quotes | None
+    """What is known of its quotes once all batches are read; None where usual rules do not hold."""
+    notes: Sequence[str]
+    """What a person should know about it."""
+
+
+def is_about_the_file(error: Exception) -> bool:
+    """Tell whether an error is about what is in the file or how it is read, not about reaching it."""
+    damage = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+    return isinstance(error, (ValueError, TypeError, LookupError, *damage)) or is_bare(error)
+
+
+def unnamed(place: int) -> str:
+    """Return what pandas calls a column without a name."""
+    return f"Unnamed: {place}"
+
+
+def on_one_line(name: str) -> str:
+    """Return the name of a column without line breaks and the like, which would plant lines in a log."""
+    return re.sub(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]+", " ", name)
+
+
+def renamed(csv: Csv, names: Iterable[str]) -> list[str]:
+    """Return the notes on columns that are called otherwise than in the file."""
+    return [
+        f"Column {name!r} of {csv.name} is called {on_one_line(name)!r} here, on one line"
+        for name in names
+        if on_one_line(name) != name
+    ]
+
+
+def nameless(csv: Csv) -> str:
+    """Return the note on a column that was left out."""
+    return f"The last field of every row of {csv.name} is empty and has no name; it was left out"

@@ -1,0 +1,33 @@
+"""The table that a task was given: Parquet as it is, anything else as a CSV with pandas' defaults."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from airflow_segmentation.storage.files import open_for_reading
+from airflow_segmentation.storage.scratch import scratch_folder
+from airflow_segmentation.tables.csv_files import Csv, csv_to_table
+from airflow_segmentation.tables.parquet import Table
+
+
+@contextlib.contextmanager
+def open_data(uri: str, conn_id: str | None = None, id_column: str | None = None) -> Iterator[Table]:
+    """Open a table.
+
+    :param id_column: a column of the CSV that is read as text.
+
+    :raises InputError: if there is no such file, or it is neither.
+    """
+    with open_for_reading(uri, conn_id) as file:
+        is_parquet = file.read(4) == b"PAR1"
+    if is_parquet:
+        with Table(uri, conn_id) as table:
+            yield table
+        return
+    with scratch_folder() as folder:
+        copy = f"{folder}/table.parquet"
+        csv_to_table(Csv(uri, conn_id, id_column=id_column), copy)
+        with Table(copy) as table:
+            table.uri = uri
+            yield table

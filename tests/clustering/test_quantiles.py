@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from airflow_segmentation.clustering import Segmenting, describe, quantiles, rows
+from airflow_segmentation.tables.parquet import Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+QUARTILES = (0.25, 0.5, 0.75)
+CENTERS = np.array([[0.0], [10.0], [1000.0]])
+"""The last has no row."""
+
+
+def customers(seed: int, count: int, discrete: bool) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 5, count).astype(float) if discrete else rng.lognormal(0, 2, count)
+    values[rng.random(count) < 0.1] = np.nan
+    return pd.DataFrame({"x": rng.choice([0.0, 1.0, 9.0, 10.0], count), "spend": values, "none": np.nan})
+
+
+def described(frame: pd.DataFrame, folder) -> quantiles.Described:
+    path = folder / "rows.parquet"
+    pq.write_table(pa.Table.from_pandas(frame), path)
+    with Table(str(path)) as table:
+        return describe(table, list(frame), Segmenting(["x"], CENTERS), QUARTILES)
+
+
+def by_pandas(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    groups = frame.groupby((frame["x"] > 5).astype(int))
+    mean = groups.mean().reindex(range(3)).T.to_numpy()
+    parts = [groups.quantile(share).reindex(range(3)).T.to_numpy() for share in QUARTILES]
+    return mean, np.stack(parts, axis=2)
+
+
+@pytest.mark.parametrize("part", [100, 10**6])
+@pytest.mark.parametrize("discrete", [True, False])
+def test_columns_of_few_rows_are_described_as_pandas_does(tmp_path, monkeypatch, part, discrete):
+    monkeypatch.setattr(rows, "BATCH", part)
+    frame = customers(0, 700, discrete)
+    found, (mean, wanted) = described(frame, tmp_path), by_pandas(frame)
+
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(found.quantiles, wanted, rtol=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), discrete=st.booleans(), fewest=st.sampled_from([40, 1024]))
+def test_quantiles_of_many_rows_are_off_by_a_thousandth_of_the_range(
+    tmp_path_factory, seed, discrete, fewest
+):
+    frame = customers(seed, 3001, discrete)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "BATCH", 1000)
+        patch.setattr(quantiles, "EXACT", 1000)
+        patch.setattr(quantiles, "COUNTS", 27 * fewest)
+        found = described(frame, tmp_path_factory.mktemp("many"))
+    mean, wanted = by_pandas(frame)
+
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-9)
+    assert (np.isnan(found.quantiles) == np.isnan(wanted)).all()
+    groups = frame.groupby((frame["x"] > 5).astype(int))
+    for column, name in enumerate(frame):
+        for segment, group in groups[name]:
+            values = np.sort(group.dropna())
+            for share, value in zip(QUARTILES, found.quantiles[column, segment], strict=True):
+                if len(values):
+                    # Between two values, NumPy takes what lies between, and here it is the lower.
+                    lower = values[int(share * (len(values) - 1))]
+                    assert abs(value - lower) <= 1e-3 * np.ptp(values) + 1e-12
+
+
+def test_a_median_among_few_different_values_is_one_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(quantiles, "EXACT", 10)
+    pq.write_table(pa.table({"age": [0.1] * 40 + [0.7] * 61 + [1e6] * 20}), tmp_path / "rows.parquet")
+    with Table(str(tmp_path / "rows.parquet")) as table:
+        found = describe(table, ["age"], Segmenting(), [0.5])
+
+    assert found.quantiles.ravel() == pytest.approx([0.7], rel=1e-12)
