@@ -46,6 +46,9 @@ def project_root(checkout: Path) -> str:
     return root if "://" in root else str(checkout)
 
 
+DEEPEST, MOST_FILES = 20, 100_000
+"""Folders in folders, and files, that a table has at most."""
+
 _SCHEME = re.compile(r"\A(?:(?:file|local)(?=:)|[a-z0-9+.-]+(?=://))", re.IGNORECASE)
 """The scheme of a URI, and not a local name with a colon in it."""
 _CHAIN = re.compile(r"[a-z0-9+.-]+(://[^\[]*)?::", re.IGNORECASE)
@@ -193,9 +196,48 @@ def _remove_partials(fs: AbstractFileSystem, final: str, writer: str) -> None:
 
 
 def fingerprint(uri: str, conn_id: str | None = None) -> str:
-    """Return what tells a file from one that was there before: its size and time, or the store's own tag."""
+    """Return what tells a file, or a folder's files, from what was there before.
+
+    It is made of their sizes and times, or of the store's own tags.
+    """
     fs, path = resolve(uri, conn_id)
-    return fs.ukey(path)
+    if not fs.isdir(path):
+        return fs.ukey(path)
+    return repr([(name, fs.ukey(f"{path}/{name}")) for name in visible_files(uri, conn_id)])
+
+
+def is_folder(uri: str, conn_id: str | None = None) -> bool:
+    """Tell whether a URI is that of a folder."""
+    fs, path = resolve(uri, conn_id)
+    return fs.isdir(path)
+
+
+def visible_files(uri: str, conn_id: str | None = None) -> list[str]:
+    """Return the names of the files below a folder, sorted; what begins with `.` or `_` is passed over.
+
+    :raises InputError: if there are more than anybody writes, or folders in folders without end.
+    """
+    fs, top = resolve(uri, conn_id)
+    top, found = top.rstrip("/"), []
+    fs.invalidate_cache(top)
+    folders = [("", 0)]
+    while folders:
+        folder, depth = folders.pop()
+        for entry in fs.ls(f"{top}/{folder}".rstrip("/"), detail=True):
+            last = entry["name"].rstrip("/").rpartition("/")[2]
+            name = f"{folder}/{last}".lstrip("/")
+            if last[:1] in ("", ".", "_") or len(entry["name"].rstrip("/")) <= len(f"{top}/{folder}"):
+                continue  # an object store may list the folder itself, too
+            if entry["type"] == "directory":
+                folders.append((name, depth + 1))
+            else:
+                found.append(name)
+            if depth > DEEPEST or len(found) + len(folders) > MOST_FILES:
+                raise InputError(
+                    f"{without_secrets(uri)} has more than {MOST_FILES} files, or folders more than "
+                    f"{DEEPEST} deep; give the folder of one table"
+                )
+    return sorted(found)
 
 
 def resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,7 +37,57 @@ DICTIONARY_BYTES = 2**17
 """A column of more different values is written plainly: to look them all up costs time and saves no space."""
 
 
-class Table(Data):
+class Batched(Data):
+    """A table that is read here, in batches of bounded size."""
+
+    @abstractmethod
+    def batches(
+        self, columns: Sequence[str] | None = None, rows: int = BATCH_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the table in order, at most `rows` rows at a time."""
+
+    @abstractmethod
+    def _lengths(self) -> list[int]:
+        """Return the rows of each file, none of whose batches holds rows of another."""
+
+    def each(
+        self, columns: Sequence[str], visit: Visit, *, added: bool = False, n_jobs: int = 1
+    ) -> Iterator[Arrays]:
+        """Yield what a visit makes of each part, in order: of so many rows as are read at a time."""
+        parts = enumerate(self.batches(columns, self._part_rows(columns)))
+        return map_ahead(lambda part: visit(part[0], iter(part[1:])), parts, n_jobs, ahead=n_jobs + 1)
+
+    def parts(self, columns: Sequence[str]) -> int:
+        """Return how many parts :meth:`each` visits."""
+        rows = self._part_rows(columns)
+        return sum(-(-length // rows) for length in self._lengths())
+
+    def _part_rows(self, columns: Sequence[str]) -> int:
+        from airflow_segmentation.clustering import rows
+
+        return max(1, rows.BATCH // len(columns))
+
+    def write(
+        self,
+        uri: str,
+        schema: pa.Schema,
+        change: Change,
+        *,
+        columns: Sequence[str] | None = None,
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Write what a change makes of this table's rows as another, whole or not at all.
+
+        :param columns: the columns that the change needs; all by default.
+        :param facts: what the table is to tell of itself as :attr:`facts`.
+        """
+        with table_written(uri, schema) as writer:
+            for batch in change(self.batches(columns)):
+                writer.write(batch)
+            writer.facts = dict(facts)
+
+
+class Table(Batched):
     """A Parquet table at a URI, read in batches of bounded size."""
 
     def __init__(self, uri: str, conn_id: str | None = None) -> None:
@@ -94,40 +145,8 @@ class Table(Data):
         """Return the whole table, or some of its columns, in memory."""
         return self._parquet.read(columns=None if columns is None else list(columns))
 
-    def each(
-        self, columns: Sequence[str], visit: Visit, *, added: bool = False, n_jobs: int = 1
-    ) -> Iterator[Arrays]:
-        """Yield what a visit makes of each part, in order: of so many rows as are read at a time."""
-        parts = enumerate(self.batches(columns, self._part_rows(columns)))
-        return map_ahead(lambda part: visit(part[0], iter(part[1:])), parts, n_jobs, ahead=n_jobs + 1)
-
-    def parts(self, columns: Sequence[str]) -> int:
-        """Return how many parts :meth:`each` visits."""
-        return -(-self.rows // self._part_rows(columns))
-
-    def _part_rows(self, columns: Sequence[str]) -> int:
-        from airflow_segmentation.clustering import rows
-
-        return max(1, rows.BATCH // len(columns))
-
-    def write(
-        self,
-        uri: str,
-        schema: pa.Schema,
-        change: Change,
-        *,
-        columns: Sequence[str] | None = None,
-        facts: Mapping[str, Any],
-    ) -> None:
-        """Write what a change makes of this table's rows as another, whole or not at all.
-
-        :param columns: the columns that the change needs; all by default.
-        :param facts: what the table is to tell of itself as :attr:`facts`.
-        """
-        with table_written(uri, schema) as writer:
-            for batch in change(self.batches(columns)):
-                writer.write(batch)
-            writer.facts = dict(facts)
+    def _lengths(self) -> list[int]:
+        return [self.rows]
 
 
 def is_bare(error: Exception) -> bool:
