@@ -132,6 +132,10 @@ def test_how_to_read_a_file_is_told_and_works(tmp_path, caplog, text, advised, c
     assert not caplog.messages
 
 
+def test_lines_to_skip_are_not_told_beside_comments_that_move_them():
+    assert advice.for_lines("# by me\nSales\nof May\n\nA,B,C\n1,2,3\n4,5,6\n", ",") == {"comment": "#"}
+
+
 @pytest.mark.parametrize(
     ("text", "warned"),
     [

@@ -210,3 +210,12 @@ def test_numbers_become_an_arrow_array_with_what_is_missing():
     assert as_array(values).to_pylist() == [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]
     assert as_array(values, present).to_pylist() == [0, 2, None, 6, 8, 10, 12, 14, 16, 18]
     assert as_array(np.array([1.5], np.float32)).type == pa.float32()
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
+    pq.write_table(pa.table({"a": [1], "b": [2]}), tmp_path / "t.parquet")
+    with Table(str(tmp_path / "t.parquet")) as table, pytest.raises(InputError) as refused:
+        table.require_numeric(["A"])
+    assert str(refused.value) == (
+        f"Column 'A' is not in {tmp_path}/t.parquet; it has: a, b; did you mean 'a'?"
+    )
