@@ -77,9 +77,9 @@ UNREACHED = (5, 33)
 class Blind(ast.NodeTransformer):
     """Takes away what no test should look at, so that mutants of nothing else are left out.
 
-    Log lines; ``strict=``, which only guards against faults of our own; the types that ``cast`` names; whether
-    the subscripts of ``einsum`` are capitals; and what Arrow's error says where it is raised here, to hand a
-    file over to pandas.
+    Log lines; ``strict=``, which only guards against faults of our own; the types that ``cast`` names;
+    whether the subscripts of ``einsum`` are capitals; and what Arrow's error says where it is raised here, to
+    hand a file over to pandas.
     """
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:

@@ -61,3 +61,15 @@ class ElbowLink(BaseOperatorLink):
             task_id=ti_key.task_id,
             map_index=ti_key.map_index,
         )
+
+
+class SparkLink(BaseOperatorLink):
+    """Leads from a task that ran on a Spark cluster to its jobs there; no other task has it."""
+
+    name = "Spark jobs"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address of the session's page, as the cluster told it."""
+        page = getattr(operator, "spark_page", None)
+        # Airflow shows no button where there is none.
+        return page if urlsplit(page or "").scheme in ("http", "https") else None  # type: ignore[return-value]

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """Passes over rows, wherever they are."""
 
+    @property
+    def page(self) -> str | None:
+        """Address of a page that shows what runs elsewhere; None where nothing does."""
+
     def load(self, csv: Csv, uri: str) -> Loaded:
         """Write a CSV as a table, and log as warnings what a person should know about it.
 

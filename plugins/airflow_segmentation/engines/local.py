@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class LocalEngine:
     """Passes over rows here, as many as fit on a disk, in memory of bounded size."""
 
+    page = None
+
     def load(self, csv: Csv, uri: str) -> Loaded:
         """Write a CSV file as a Parquet file."""
         return csv_to_table(csv, uri)

@@ -53,7 +53,7 @@ class ElbowOperator(PassingOperator):
 
     template_fields: Sequence[str] = ("sweep", "model_path", "k", *PassingOperator.template_fields)
     ui_color = "#fce8ec"
-    operator_extra_links = (ElbowLink(),)
+    operator_extra_links = (ElbowLink(), *PassingOperator.operator_extra_links)
 
     def __init__(
         self,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_segmentation.engines import Engine, engine_of
+from airflow_segmentation.links import SparkLink
 from airflow_segmentation.operators.arguments import as_connection
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperatorLink, Context
 
 
 class PassingOperator(BaseOperator):
@@ -23,6 +24,9 @@ class PassingOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("conn_id", "spark_conn_id")
+    operator_extra_links: Sequence[BaseOperatorLink] = (SparkLink(),)
+    spark_page: str | None = None
+    """Where the cluster's own page shows the jobs of this task."""
 
     def __init__(
         self, *, conn_id: str | None = None, spark_conn_id: str | None = None, **kwargs: Any
@@ -38,8 +42,11 @@ class PassingOperator(BaseOperator):
 
         :raises InputError: if there is no such cluster, or it does not let this worker in.
         """
-        with engine_of(as_connection(self.spark_conn_id), context) as self._engine:
-            yield self._engine
+        with engine_of(as_connection(self.spark_conn_id), context) as engine:
+            self._engine, self.spark_page = engine, engine.page
+            if engine.page:
+                self.log.info("The jobs of this task are at %s", engine.page)
+            yield engine
 
     def on_kill(self) -> None:
         """End what still runs elsewhere."""
