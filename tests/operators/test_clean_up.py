@@ -93,6 +93,18 @@ def test_removes_mapped_tables_states_and_what_killed_tries_left(storage):
     assert list(storage.rglob("*")) == [storage / "dag"]
 
 
+def test_removes_tables_that_are_folders_of_parts(storage):
+    kept = write("segments.parquet/try-1/part-0.parquet")
+    for name in ("scaled.parquet/_segmentation.json", "scaled.parquet/try-1/part-0.parquet"):
+        write(name)
+        write(name, map_index=3)
+    write("table.parquet/try-2/_temporary/0/task/part-1.parquet")
+
+    assert clean_up() == 5
+    assert [path for path in storage.rglob("*") if path.is_file()] == [kept]
+    assert not list(storage.rglob("scaled.parquet"))
+
+
 def test_other_runs_are_left_unless_their_tables_are_old(storage):
     old, young = write("table.parquet", days_old=8, run_id="old"), write("table.parquet", 6, run_id="young")
     segments = write("segments.parquet", days_old=8, run_id="old")

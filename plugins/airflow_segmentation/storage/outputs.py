@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 
+DEEPEST = 10
+"""Folders below a Dag's own: a run, a task, a table of parts, and what a cluster makes while it writes them."""
+
+
 def output_uri(context: Context, name: str) -> str:
     """Return the URI of this task instance's own file `name`: no other task instance has the same.
 
@@ -55,7 +59,7 @@ def safe_segment(name: str) -> str:
 def remove_outputs(
     context: Context, names: Collection[str], this_run: bool, older_than: timedelta | None
 ) -> list[str]:
-    """Remove files that tasks of this Dag wrote at :func:`output_uri`, and return what they were.
+    """Remove files, and folders of parts, that tasks of this Dag wrote at :func:`output_uri`; return the files.
 
     What a try that was killed left of them goes, too, and folders that are empty then.
 
@@ -72,10 +76,10 @@ def remove_outputs(
     removed: list[str] = []
     if isinstance(fs, LocalFileSystem) and Path(folder).is_symlink():
         return removed  # a link may lead out of storage, and none is followed
-    # Run, task, and map index where there is one.
-    for path in _find(fs, folder, depth=4):
+    for path in _find(fs, folder, DEEPEST):
+        # Run, task, map index where there is one; then the file, or a folder of parts.
         parts = path[len(folder) + 1 :].split("/")
-        if len(parts) < 3 or not ours.fullmatch(parts[-1]):
+        if not any(map(ours.fullmatch, parts[2:4])):
             continue
         with contextlib.suppress(FileNotFoundError):  # another run of this Dag may remove it, too
             if this_run if parts[0] == run else oldest is not None and _modified(fs, path) < oldest:
