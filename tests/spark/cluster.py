@@ -4,11 +4,11 @@
 ...     print(cluster.url)  # sc://127.0.0.1:…
 ...     cluster.kill_executor()
 
-`python tests/spark/cluster.py` starts one, prints its addresses and lets it run until Ctrl-C. All of it listens
-on 127.0.0.1 only, and ends with the process that started it, whatever ends that: see `scripts/keeper.py`.
+`python tests/spark/cluster.py` starts one, prints its addresses and lets it run until Ctrl-C. All of it
+listens on 127.0.0.1 only, and ends with the process that started it, whatever ends that: see `keeper.py`.
 
-Spark itself, with its JVM, is in an environment of its own, `.cache/spark`. There executors find numpy and pyarrow,
-and nothing else that we use; and `.venv` has the thin client alone, as a worker of Airflow has.
+Spark itself, with its JVM, is in an environment of its own, `.cache/spark`. There executors find numpy and
+pyarrow and nothing else that we use; and `.venv` has the thin client alone, as a worker of Airflow has.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.request import ProxyHandler, build_opener
@@ -153,7 +153,7 @@ class Cluster:
         self.start_server()
 
     def start_server(self) -> None:
-        """Start the Connect server, at the address that it always has, and return once executors are ready."""
+        """Start the Connect server, at the address it always has, and return once executors are ready."""
         settings = {
             "spark.master": self._master,
             "spark.driver.host": HOST,
@@ -210,9 +210,10 @@ class Cluster:
         return [process for name in names for process in self._processes(name, EXECUTOR_CLASS)]
 
     def python_workers(self) -> list[psutil.Process]:
-        """Return the processes in which executors run Python: those that a task forked, not their parents."""
+        """Return the processes in which executors run Python, newest first; idle ones stay for a while."""
         daemons = [child for executor in self.executor_processes() for child in _children(executor)]
-        return [worker for daemon in daemons for worker in _children(daemon)]
+        workers = [worker for daemon in daemons for worker in _children(daemon)]
+        return sorted(workers, key=psutil.Process.create_time, reverse=True)
 
     # What may happen to it
 
@@ -224,16 +225,21 @@ class Cluster:
                 process.send_signal(signal.SIGKILL)
         return executor.pid
 
-    def kill_python_worker(self) -> int:
-        """End by SIGKILL a process in which an executor runs Python, once there is one, and return its id."""
+    def kill_python_worker(self, besides: Collection[psutil.Process] = ()) -> int:
+        """End by SIGKILL a process in which an executor runs Python, once there is one, and return its id.
+
+        :param besides: processes that live on: `python_workers` of before are idle, each session has its own.
+        """
         while True:
-            worker = self.until(self.python_workers, "No executor ran Python")[0]
+            new = self.until(
+                lambda: [each for each in self.python_workers() if each not in besides], "No Python"
+            )
             with contextlib.suppress(psutil.NoSuchProcess):
-                worker.send_signal(signal.SIGKILL)
-                return worker.pid
+                new[0].send_signal(signal.SIGKILL)
+                return new[0].pid
 
     def kill_server(self) -> None:
-        """End the Connect server by SIGKILL; `start_server` brings a new one, which knows nothing of the old."""
+        """End the Connect server by SIGKILL; `start_server` brings one that knows nothing of the old."""
         process = self.server_process()
         process.send_signal(signal.SIGKILL)
         self._keepers.pop(SERVER).wait()
@@ -357,14 +363,16 @@ def _children(process: psutil.Process, recursive: bool = False) -> list[psutil.P
 
 
 def install() -> None:
-    """Make the environment that Spark and its executors have, for this very Python, or bring it up to date."""
+    """Make the environment that Spark and its executors have, for this Python, or bring it up to date."""
     env = {"UV_CACHE_DIR": str(ROOT / ".cache" / "uv"), **os.environ}
     uv = "uv" if environment.works("uv") else str(Path(sys.executable).with_name("uv"))
     if _version(PYTHON) != _version(Path(sys.executable)):
         environment.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(FOLDER)], env)
     wanted = environment.requirements_of("spark-cluster")
     pins = ["--constraint", str(ROOT / "constraints.txt")]
-    environment.run([uv, "pip", "install", "--quiet", "--python", str(PYTHON), *pins, *wanted], env)
+    environment.run(
+        [uv, "pip", "install", "--exact", "--quiet", "--python", str(PYTHON), *pins, *wanted], env
+    )
 
 
 def _version(python: Path) -> str:
@@ -376,9 +384,9 @@ def _version(python: Path) -> str:
 @contextlib.contextmanager
 def running(**options: Any) -> Iterator[Cluster]:
     """A cluster in a temporary folder, which goes with it."""
-    with tempfile.TemporaryDirectory(prefix="segmentation-spark-", ignore_cleanup_errors=True) as home:
-        with Cluster(Path(home), **options) as cluster:
-            yield cluster
+    temporary = tempfile.TemporaryDirectory(prefix="segmentation-spark-", ignore_cleanup_errors=True)
+    with temporary as home, Cluster(Path(home), **options) as cluster:
+        yield cluster
 
 
 def main() -> None:
@@ -388,14 +396,14 @@ def main() -> None:
     parser.add_argument("--executor-memory", default="1g", help="of each (%(default)s)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt):
-        with running(workers=arguments.workers, executor_memory=arguments.executor_memory) as cluster:
-            print(f"Connect    {cluster.url}")
-            print(f"REST API   {cluster.api}")
-            print(f"Spark UI   {cluster.ui}")
-            print(f"Master     {cluster.master_ui}/json/")
-            print(f"Logs       {cluster.logs}", flush=True)
-            cluster.serve()
+    started = running(workers=arguments.workers, executor_memory=arguments.executor_memory)
+    with contextlib.suppress(KeyboardInterrupt), started as cluster:
+        print(f"Connect    {cluster.url}")
+        print(f"REST API   {cluster.api}")
+        print(f"Spark UI   {cluster.ui}")
+        print(f"Master     {cluster.master_ui}/json/")
+        print(f"Logs       {cluster.logs}", flush=True)
+        cluster.serve()
 
 
 if __name__ == "__main__":

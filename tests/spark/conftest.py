@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from local_airflow import HOST
@@ -30,3 +31,13 @@ def spark_conn_id(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> str:
     connection = {"conn_type": "spark_connect", "host": f"sc://{HOST}", "port": cluster.port}
     monkeypatch.setenv("AIRFLOW_CONN_SPARK", json.dumps(connection))
     return "spark"
+
+
+@pytest.fixture
+def session(cluster: Cluster) -> Iterator[Any]:
+    """A session of the thin client. One left open waits for minutes for a server that ended."""
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.remote(cluster.url).create()
+    yield session
+    session.stop()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -12,24 +14,41 @@ import pytest
 from local_airflow import HOST
 from spark.cluster import Cluster
 
+pytestmark = pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
 
-def slowly(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    import os
+
+@pytest.fixture(autouse=True)
+def functions_of_this_module() -> Iterator[None]:
+    """Executors are sent the functions here as they are: they cannot import this module."""
+    from pyspark import cloudpickle
+
+    module = sys.modules[__name__]
+    cloudpickle.register_pickle_by_value(module)
+    yield
+    cloudpickle.unregister_pickle_by_value(module)
+
+
+def held_up(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Go on row by row, slowly until there is a file of the name in `gate`."""
     import time
 
     for batch in batches:
-        if not os.path.exists(batch["gate"][0].as_py()):
+        if not Path(batch["gate"][0].as_py()).exists():
             time.sleep(0.1)
         yield batch
 
 
-def connect(url: str) -> Any:
-    from pyspark.sql import SparkSession
+def found(_: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Tell the version of Python, and which modules are there."""
+    import importlib.util
 
-    return SparkSession.builder.remote(url).create()
+    names = ["airflow", "kneed", "numpy", "pandas", "pyarrow", "sklearn"]
+    there = [name for name in names if importlib.util.find_spec(name)]
+    yield pa.RecordBatch.from_pydict({"found": [str(sys.version_info[:2]), *there]})
 
 
-def listened_at(cluster: Cluster) -> set[str]:
+def listening(cluster: Cluster) -> set[str]:
+    """Return the addresses at which processes of a cluster listen."""
     keepers = [psutil.Process(keeper.pid) for keeper in cluster._keepers.values()]
     processes = [child for keeper in keepers for child in keeper.children(recursive=True)]
     sockets = [each for process in processes for each in process.net_connections()]
@@ -37,52 +56,42 @@ def listened_at(cluster: Cluster) -> set[str]:
 
 
 def test_listens_on_this_machine_only(cluster: Cluster):
-    assert listened_at(cluster) == {HOST}
+    assert listening(cluster) == {HOST}
 
 
-def test_the_environment_of_executors_lacks_what_we_must_not_need_there(cluster: Cluster):
-    def found(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import importlib.util
-        import sys
-
-        names = ["airflow", "kneed", "numpy", "pandas", "pyarrow", "sklearn"]
-        there = [name for name in names if importlib.util.find_spec(name)]
-        yield pa.RecordBatch.from_pydict({"found": [*there, "%d.%d" % sys.version_info[:2]]})
-
-    session = connect(cluster.url)
-    import sys
-
+def test_executors_have_this_python_with_numpy_and_pyarrow_alone(session: Any):
     rows = session.range(0, 1, 1, 1).mapInArrow(found, "found string").toArrow()
-    session.stop()
-    assert rows["found"].to_pylist() == ["numpy", "pyarrow", "%d.%d" % sys.version_info[:2]]
+    assert rows["found"].to_pylist() == [str(sys.version_info[:2]), "numpy", "pyarrow"]
 
 
-@pytest.mark.parametrize("victim", ["executor", "python_worker"])
-def test_a_job_survives_what_is_killed(cluster: Cluster, victim: str, tmp_path):
-    session = connect(cluster.url)
+@pytest.mark.parametrize("victim", ["executor", "python worker"])
+def test_a_job_survives_what_is_killed(cluster: Cluster, session: Any, victim: str, tmp_path: Path):
     session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", 1)
-    gate = tmp_path / "go"
+    gate = tmp_path / "gate"
     rows = session.range(0, 400, 1, 2).selectExpr("id", f"'{gate}' AS gate")
-    jobs = len(cluster.jobs())
+    idle, before = cluster.python_workers(), len(cluster.jobs())
     with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(rows.mapInArrow(slowly, rows.schema).toArrow)
-        cluster.until(lambda: cluster.jobs("running") and cluster.python_workers(), "No job started")
-        getattr(cluster, f"kill_{victim}")()
-        cluster.until(
-            lambda: any(job["numFailedTasks"] for job in cluster.jobs()[: len(cluster.jobs()) - jobs]),
-            "Spark did not notice",
-        )
-        gate.touch()
-        found = done.result()
-    session.stop()
-    assert sorted(found["id"].to_pylist()) == list(range(400))
+        done = pool.submit(rows.mapInArrow(held_up, rows.schema).toArrow)
+        try:
+            cluster.until(lambda: cluster.jobs("running"), "No job started")
+            if victim == "executor":
+                cluster.kill_executor()
+            else:
+                cluster.kill_python_worker(besides=idle)
+            cluster.until(lambda: cluster.jobs()[0]["numFailedTasks"], "Spark did not notice", 60)
+        finally:
+            gate.touch()
+        assert sorted(done.result()["id"].to_pylist()) == list(range(400))
+    assert len(cluster.jobs()) == before + 1
 
 
 def test_a_server_that_was_killed_starts_again_at_the_same_address(cluster: Cluster):
+    from pyspark.sql import SparkSession
+
     before = cluster.api
     cluster.kill_server()
     cluster.start_server()
     assert cluster.api != before
-    session = connect(cluster.url)
+    session = SparkSession.builder.remote(cluster.url).create()
     assert session.range(3).count() == 3
     session.stop()
