@@ -191,13 +191,17 @@ class Cluster:
 
     # What it does
 
+    def get(self, path: str) -> Any:
+        """Read Spark's REST API of the Connect server's application, at a path such as `/stages`."""
+        return self._get(self.api + path)
+
     def jobs(self, status: str | None = None) -> list[dict[str, Any]]:
         """Return the jobs of the Connect server, the newest first, or those running, succeeded, failed."""
-        return self._get(f"{self.api}/jobs" + (f"?status={status}" if status else ""))
+        return self.get("/jobs" + (f"?status={status}" if status else ""))
 
     def executors(self) -> list[dict[str, Any]]:
         """Return the live executors of the Connect server, which is none of them."""
-        return [each for each in self._get(f"{self.api}/executors") if each["id"] != "driver"]
+        return [each for each in self.get("/executors") if each["id"] != "driver"]
 
     def server_process(self) -> psutil.Process:
         """Return the JVM of the Connect server."""
@@ -295,6 +299,7 @@ class Cluster:
             "SPARK_PUBLIC_DNS": HOST,
             "SPARK_LOCAL_DIRS": str(self.home / "tmp"),
             "TMPDIR": str(self.home / "tmp"),
+            "JDK_JAVA_OPTIONS": f"-Djava.io.tmpdir={self.home / 'tmp'}",
             "PYSPARK_PYTHON": str(self.python),
         }
 
