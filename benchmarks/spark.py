@@ -1,11 +1,11 @@
 """The sweep on a Spark cluster of this machine beside MLlib's K-Means, and beside the sweep without Spark.
 
 Run as `.venv/bin/python benchmarks/spark.py`; it starts the cluster of the tests, two executors of one core,
-and ends it. Names of data, such as `"1M x 3"`, run only these; `"100M x 3"` runs when it is named only. Prints
-the table, writes it into benchmarks/README.md and all figures to benchmarks/spark.json.
+and ends it. Names of data, such as `"1M x 3"`, run only these; `"100M x 3"` runs when it is named only.
+Prints the table, writes it into benchmarks/README.md and all figures to benchmarks/spark.json.
 
 Bytes are counted by a proxy between client and cluster. CPU is that of all processes that work: the client,
-the Connect server, the executors and their Python. Memory is each one's peak; an executor's is JVM and Python.
+the Connect server, the executors and their Python. Memory is each one's peak; an executor's has its Python's.
 """
 
 from __future__ import annotations
@@ -261,10 +261,10 @@ def measured(cluster: Cluster, home: Path, work: str, *arguments: str) -> dict[s
 
 def _stages(cluster: Cluster) -> list[dict[str, Any]]:
     """Return what each pass over the rows took, the first first."""
-    kept = ("stageId", "name", "numTasks", "executorRunTime", "executorCpuTime", "inputBytes", "inputRecords")
+    kept = ("stageId", "numTasks", "executorRunTime", "inputBytes", "inputRecords", "resultSize")
     stages = cluster.get("/stages?status=complete")
-    found = [{name: stage[name] for name in (*kept, "resultSize") if name in stage} for stage in stages]
-    return sorted(found, key=lambda stage: stage["stageId"])
+    found = [{name: stage[name] for name in kept} for stage in stages]
+    return sorted(found, key=lambda stage: int(stage["stageId"]))
 
 
 def in_parts(file: Path, folder: Path, parts: int) -> str:
@@ -313,7 +313,9 @@ def compare(name: str, cluster: Cluster, home: Path, with_mllib: bool) -> dict[s
         figures["ours"][str(tasks)] = measured(cluster, home, "spark_sweep", path, str(features))
         if tasks == cluster.workers and with_mllib:
             for k in MLLIB_K:
-                figures["mllib"][str(k)] = measured(cluster, home, "mllib_fit", path, str(features), str(k))
+                fit = measured(cluster, home, "mllib_fit", path, str(features), str(k))
+                del fit["stages"]  # dozens, which tell nothing here
+                figures["mllib"][str(k)] = fit
         shutil.rmtree(folder)
     figures["local"] = measured(cluster, home, "local_sweep", str(file), str(features))
     file.unlink()
