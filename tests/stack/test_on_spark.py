@@ -7,7 +7,7 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
-from airflow_segmentation.report import REPORT_KEY, Report
+from airflow_segmentation.reports.report import REPORT_KEY, Report
 from made.stack import Stack
 
 DAG_ID = "customer_segmentation"
