@@ -46,13 +46,50 @@ TASKS = (1, 2, 4)
 ENORMOUS = "100M x 3"
 DATA = (*LARGE, ENORMOUS)
 MILLION = 1_000_000
+STEP = "ended:"
+"""What a work prints before the name of a step, for the CPU that the cluster took meanwhile."""
 BEGIN, END = "<!-- spark: begin -->", "<!-- spark: end -->"
 
 CLIENT_MB, MOVED_MB = 500, 50
 """What the client may take, and what may be moved, for any number of rows."""
 
 
-# Works: each is called in a process of its own with the folder of the data, and returns figures.
+# Works: each is called in a process of its own, and returns figures. So is what makes data: a process begins
+# with the peak memory of the one that it was forked from.
+
+
+def made_data(file: str, rows: str, features: str) -> dict[str, Any]:
+    """Write rows as the benchmark of the sweep has them."""
+    with Timed() as timed:
+        make_large(Path(file), int(rows), int(features))
+    return timed.figures
+
+
+def made_parts(file: str, folder: str, parts: str) -> dict[str, Any]:
+    """Write the rows of a file as so many files of a folder, in the same order."""
+    import pyarrow.parquet as pq
+
+    source = pq.ParquetFile(file)
+    Path(folder).mkdir()
+    size = -(-source.metadata.num_rows // int(parts))
+    writer, room, place = None, 0, 0
+    with Timed() as timed:
+        for batch in source.iter_batches(50_000):
+            while batch.num_rows:
+                if not room:
+                    if writer is not None:
+                        writer.close()
+                    name = f"part-{place:05}.parquet"
+                    writer = pq.ParquetWriter(Path(folder, name), source.schema_arrow)
+                    room, place = size, place + 1
+                assert writer is not None
+                taken = batch.slice(0, room)
+                writer.write_batch(taken)
+                room -= taken.num_rows
+                batch = batch.slice(taken.num_rows)
+        if writer is not None:
+            writer.close()
+    return timed.figures
 
 
 def local_sweep(path: str, features: str) -> dict[str, Any]:
@@ -98,6 +135,34 @@ def mllib_fit(path: str, features: str, k: str) -> dict[str, Any]:
     return timed.figures | {"sse": sse}
 
 
+def chain(path: str, features: str) -> dict[str, Any]:
+    """Run the operators one after the other, and tell after each that it has ended."""
+    from unittest import mock
+
+    from airflow.sdk.bases.xcom import BaseXCom
+    from airflow_segmentation import operators
+
+    columns = [f"f{i}" for i in range(int(features))]
+    steps: dict[str, Any] = {}
+
+    def run(kind: str, **arguments: Any) -> Any:
+        ti = mock.MagicMock(dag_id="bench", run_id=str(os.getpid()), task_id=kind, map_index=-1, try_number=1)
+        task = getattr(operators, kind)(task_id=kind, spark_conn_id="spark", **arguments)
+        with Timed() as timed:
+            found = task.execute({"ti": ti})
+        steps[kind] = timed.figures
+        print(STEP, kind, flush=True)
+        return found
+
+    with Timed() as timed, mock.patch.object(BaseXCom, "set"):
+        scaled = run("MinMaxPreprocessOperator", data=path, features=columns)
+        sweep = run("KMeansSweepOperator", data=scaled)
+        model = f"{os.environ['AIRFLOW_HOME']}/{os.getpid()}.skops"
+        run("ElbowOperator", sweep=sweep, model_path=model)
+        run("KMeansPredictOperator", data=path, model_path=model)
+    return timed.figures | {"steps": steps}
+
+
 def made_enormous(path: str) -> dict[str, Any]:
     """Let the cluster write rows as `sweep.make_large` does, a million to a file."""
     from pyspark import cloudpickle
@@ -136,7 +201,8 @@ def _session() -> Iterator[Any]:
 
 
 WORKS: dict[str, Callable[..., dict[str, Any]]] = {
-    work.__name__: work for work in (local_sweep, spark_sweep, mllib_fit, made_enormous)
+    work.__name__: work
+    for work in (made_data, made_parts, local_sweep, spark_sweep, mllib_fit, chain, made_enormous)
 }
 
 
@@ -237,14 +303,22 @@ def measured(cluster: Cluster, home: Path, work: str, *arguments: str) -> dict[s
             "AIRFLOW__SEGMENTATION__ALLOWED_PATHS": "*",
             "AIRFLOW_CONN_SPARK": json.dumps(connection),
         }
-        done = subprocess.run(
-            [sys.executable, __file__, "--work", work, *arguments],
-            env=os.environ | settings,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        command = [sys.executable, __file__, "--work", work, *arguments]
+        seconds: dict[str, float] = {}
+        last = ""
+        with subprocess.Popen(
+            command, env=os.environ | settings, stdout=subprocess.PIPE, text=True
+        ) as process:
+            for last in process.stdout or ():
+                if last.startswith(STEP):
+                    seconds[last.split()[1]] = watching.figures["cluster_cpu"]
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+    figures: dict[str, Any] = json.loads(last)
+    before = 0.0
+    for step, after in seconds.items():
+        figures["steps"][step]["cluster_cpu"] = after - before
+        before = after
     figures |= {"to_client": counting.to_client / 1e6, "to_server": counting.to_server / 1e6}
     if counting.to_client:
         figures |= watching.figures
@@ -267,31 +341,6 @@ def _stages(cluster: Cluster) -> list[dict[str, Any]]:
     return sorted(found, key=lambda stage: int(stage["stageId"]))
 
 
-def in_parts(file: Path, folder: Path, parts: int) -> str:
-    """Write the rows of a file as so many files of a folder, in the same order."""
-    import pyarrow.parquet as pq
-
-    source = pq.ParquetFile(file)
-    folder.mkdir()
-    size = -(-source.metadata.num_rows // parts)
-    writer, room, place = None, 0, 0
-    for batch in source.iter_batches(50_000):
-        while batch.num_rows:
-            if not room:
-                if writer is not None:
-                    writer.close()
-                writer = pq.ParquetWriter(folder / f"part-{place:05}.parquet", source.schema_arrow)
-                room, place = size, place + 1
-            assert writer is not None
-            taken = batch.slice(0, room)
-            writer.write_batch(taken)
-            room -= taken.num_rows
-            batch = batch.slice(taken.num_rows)
-    if writer is not None:
-        writer.close()
-    return str(folder)
-
-
 # What is compared.
 
 
@@ -306,16 +355,18 @@ def compare(name: str, cluster: Cluster, home: Path, with_mllib: bool) -> dict[s
         return figures
     rows, features, _ = LARGE[name]
     file = home / f"{name}.parquet"
-    make_large(file, rows, features)
+    measured(cluster, home, "made_data", str(file), str(rows), str(features))
     for tasks in TASKS:
-        folder = home / f"{name} in {tasks}"
-        path = in_parts(file, folder, tasks)
+        path = str(folder := home / f"{name} in {tasks}")
+        measured(cluster, home, "made_parts", str(file), path, str(tasks))
         figures["ours"][str(tasks)] = measured(cluster, home, "spark_sweep", path, str(features))
         if tasks == cluster.workers and with_mllib:
             for k in MLLIB_K:
                 fit = measured(cluster, home, "mllib_fit", path, str(features), str(k))
                 del fit["stages"]  # dozens, which tell nothing here
                 figures["mllib"][str(k)] = fit
+        if tasks == cluster.workers:
+            figures["chain"] = measured(cluster, home, "chain", path, str(features))
         shutil.rmtree(folder)
     figures["local"] = measured(cluster, home, "local_sweep", str(file), str(features))
     file.unlink()
@@ -324,8 +375,10 @@ def compare(name: str, cluster: Cluster, home: Path, with_mllib: bool) -> dict[s
 
 def warm(cluster: Cluster, home: Path) -> None:
     """Sweep once, so that what is compared first does not pay for compiling in four JVMs."""
-    make_large(home / "warm.parquet", MILLION, 3)
-    measured(cluster, home, "spark_sweep", in_parts(home / "warm.parquet", home / "warm", 2), "3")
+    file, folder = str(home / "warm.parquet"), str(home / "warm")
+    measured(cluster, home, "made_data", file, str(MILLION), "3")
+    measured(cluster, home, "made_parts", file, folder, "2")
+    measured(cluster, home, "spark_sweep", folder, "3")
 
 
 def all_cpu(run: dict[str, Any]) -> float:
