@@ -281,7 +281,9 @@ class Watching:
         for executor in self._cluster.executor_processes():
             with suppress(psutil.NoSuchProcess):
                 family = [executor, *executor.children(recursive=True)]
-                self._executor = max(self._executor, self._taken(family))
+                # Of each session before, a Python stays that forks others, and waits in vain.
+                ours = [each for each in family if each is executor or each not in self._before]
+                self._executor = max(self._executor, self._taken(ours))
 
     def _taken(self, processes: list[psutil.Process]) -> float:
         memory = 0
