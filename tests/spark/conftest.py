@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airflow_segmentation.engines.spark import SparkEngine
 from local_airflow import HOST
+from spark import passes
 from spark.cluster import Cluster, running
 
 
@@ -41,3 +44,20 @@ def session(cluster: Cluster) -> Iterator[Any]:
     session = SparkSession.builder.remote(cluster.url).create()
     yield session
     session.stop()
+
+
+@pytest.fixture
+def sent() -> Iterator[None]:
+    """Executors are sent the functions of `passes.py` as they are: they cannot import it."""
+    from pyspark import cloudpickle
+
+    cloudpickle.register_pickle_by_value(passes)
+    yield
+    cloudpickle.unregister_pickle_by_value(passes)
+
+
+@pytest.fixture
+def engine(spark_conn_id: str, sent: None) -> Iterator[SparkEngine]:
+    """The engine in a session of one task."""
+    with SparkEngine(spark_conn_id, passes.context(task_id=f"task-{uuid.uuid4().hex}")) as engine:
+        yield engine

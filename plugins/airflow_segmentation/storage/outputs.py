@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 DEEPEST = 10
-"""Folders below a Dag's own: a run, a task, a table of parts, and what a cluster makes while it writes them."""
+"""Folders below a Dag's own: run, task, table of parts, and what a cluster makes while it writes them."""
 
 
 def output_uri(context: Context, name: str) -> str:
@@ -59,7 +59,7 @@ def safe_segment(name: str) -> str:
 def remove_outputs(
     context: Context, names: Collection[str], this_run: bool, older_than: timedelta | None
 ) -> list[str]:
-    """Remove files, and folders of parts, that tasks of this Dag wrote at :func:`output_uri`; return the files.
+    """Remove what tasks of this Dag wrote at :func:`output_uri`, and return the files that it was.
 
     What a try that was killed left of them goes, too, and folders that are empty then.
 
