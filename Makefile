@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-stack test-faults test-compose test-mutants lint audit licences bench constraints clean
+.PHONY: help demo test test-matrix test-stack test-faults test-spark test-compose test-mutants lint audit licences bench bench-spark constraints clean
 
 # The Python that makes .venv: the first that runs, since a version manager's shim can be there and fail.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3.14 python3; do \
@@ -27,13 +27,17 @@ test-matrix:  ## Test on every Airflow and Python supported (ONLY="3.1-py3.10 3.
 	$(ENVIRONMENT) test
 	@.venv/bin/python scripts/matrix.py $(ONLY)
 
-test-stack:  ## Run docker-compose.yaml's services and test them; needs PostgreSQL's and Redis's servers
-	$(ENVIRONMENT) test s3 stack
+test-stack:  ## Run docker-compose.yaml's services and test them; needs PostgreSQL's and Redis's servers, and Java
+	$(ENVIRONMENT) test s3 stack spark
 	@.venv/bin/python -m pytest tests/stack
 
 test-faults:  ## Kill tasks, take database and storage away, and look whether every run ends well (minutes)
 	$(ENVIRONMENT) test s3 stack
 	@.venv/bin/python -m pytest tests/faults
+
+test-spark:  ## Run what runs on Spark on a cluster of this machine; needs Java 17 (minutes)
+	$(ENVIRONMENT) test spark
+	@.venv/bin/python -m pytest tests/spark
 
 test-compose:  ## Run docker-compose.yaml itself; needs Docker, Compose 2 and the base images (minutes)
 	$(ENVIRONMENT) test s3 stack
@@ -62,12 +66,16 @@ bench:  ## Compare the sweep with its peers and print the table
 	$(ENVIRONMENT) bench
 	@.venv/bin/python benchmarks/sweep.py
 
+bench-spark:  ## Compare the sweep on Spark with MLlib's and with none of it; needs Java 17 (an hour)
+	$(ENVIRONMENT) test spark
+	@.venv/bin/python benchmarks/spark.py
+
 # The last cryptography with wheels for Intel Macs, where a newer one would need Rust to build.
 INTEL_MAC = 'cryptography<46; sys_platform == "darwin" and platform_machine == "x86_64"' \
 	'cryptography>=46; sys_platform != "darwin" or platform_machine != "x86_64"'
 
 # Not gcs and azure: some hundred packages, and older versions of ours, for what no test here runs on.
-PINNED = --extra test --extra s3 --extra stack --extra mutants --extra bench
+PINNED = --extra test --extra s3 --extra stack --extra mutants --extra bench --extra spark --extra spark-cluster
 
 constraints:  ## Pin the newest versions that setup.cfg allows, for every Python and platform
 	$(ENVIRONMENT) test

@@ -60,11 +60,20 @@ def check_disk(free: int, extras: set) -> None:
 
 def requirements(extras: set) -> list:
     """Return the requirements that setup.cfg lists for the package and these extras of it."""
+    lists = [_setting("options", "install_requires")]
+    lists += [_setting("options.extras_require", extra) for extra in sorted(extras)]
+    return [line for text in lists for line in text.split("\n") if line.strip()]
+
+
+def requirements_of(extra: str) -> list:
+    """Return what setup.cfg lists for one extra, without what the package needs."""
+    return [line for line in _setting("options.extras_require", extra).split("\n") if line.strip()]
+
+
+def _setting(section: str, name: str) -> str:
     config = configparser.ConfigParser()
     config.read(str(ROOT / "setup.cfg"), encoding="utf-8")
-    lists = [config.get("options", "install_requires")]
-    lists += [config.get("options.extras_require", extra, fallback="") for extra in sorted(extras)]
-    return [line for text in lists for line in text.split("\n") if line.strip()]
+    return config.get(section, name, fallback="")
 
 
 def digest(extras: set) -> str:

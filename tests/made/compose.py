@@ -32,6 +32,8 @@ class Service:
     """The shell command that tells by its exit status whether the service is healthy."""
     volumes: dict[str, str]
     """Folders in the container, and what is mounted there: a path with a dot in front, or a volume's name."""
+    profiles: list[str]
+    """Profiles that the service is in; none where it is always started."""
 
 
 def read_services(path: Path, variables: Mapping[str, str]) -> dict[str, Service]:
@@ -51,6 +53,7 @@ def _service(name: str, service: Mapping[str, Any]) -> Service:
         volumes={
             target: source for source, target, *_ in (item.split(":") for item in service.get("volumes", []))
         },
+        profiles=service.get("profiles", []),
     )
 
 

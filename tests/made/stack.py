@@ -5,7 +5,8 @@ What stands in for the containers:
 - host names are 127.0.0.1, and ports are free ones of this machine;
 - `/opt/airflow` is a folder of each container's own, with the volumes linked into it, or, without volumes,
   with a copy of what the image holds;
-- PostgreSQL and Redis are this machine's programs, and the image's entrypoint is the script below.
+- PostgreSQL and Redis are this machine's programs, and the image's entrypoint is the script below;
+- Spark is what `make test-spark` installs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,12 +29,15 @@ import psutil
 from airflow.utils.net import getfqdn
 from airflow_segmentation.links import page_path
 from local_airflow import HOST, KEEPER, ROOT, Airflow, AirflowError, free_port, tail
+from spark import cluster
 
 from made.compose import COMPLETED, HEALTHY, Service, read_services
 
 COMPOSE_FILE = ROOT / "docker-compose.yaml"
 CONTAINER_HOME = "/opt/airflow"
 POSTGRES, REDIS, INIT, WORKER = "postgres", "redis", "airflow-init", "airflow-worker"
+SPARK = "spark"
+"""The profile of a Spark cluster."""
 IMAGE = ("dags", "plugins")
 """Folders of the checkout that the image holds; its data, too, but here that lies in the object store."""
 
@@ -92,6 +97,7 @@ class Stack(Airflow):
         self.services: dict[str, Service] = {}
         self.has_volumes = True
         self._ports = {name: free_port() for name in (POSTGRES, REDIS, "health", "flower")}
+        self._spark_ports = {port: str(free_port()) for port in ("7077", "8090", "8091", "4040", "15002")}
 
     def start(self) -> None:
         """Make a fresh checkout; :meth:`up` starts the services."""
@@ -107,24 +113,34 @@ class Stack(Airflow):
         variables: Mapping[str, str] | None = None,
         settings: Mapping[str, str] | None = None,
         volumes: bool = True,
+        spark: bool = False,
     ) -> None:
         """Start what does not run, each service when those it depends on are ready, and wait for health.
 
         :param variables: what a file `.env` would say.
         :param settings: more environment of Airflow's services.
         :param volumes: whether to mount volumes; without them no two containers share a folder.
+        :param spark: whether to start the services of that profile, too.
         """
         self.services = read_services(COMPOSE_FILE, {"AIRFLOW_UID": str(os.getuid()), **(variables or {})})
         self.settings = SETTINGS | dict(settings or {})
         self.has_volumes = volumes
         self._started = datetime.now(timezone.utc)
-        for name in self.services:
-            self._up(name)
+        if spark:
+            cluster.install()
+        for name, service in self.services.items():
+            if spark or SPARK not in service.profiles:
+                self._up(name)
         for container in self.containers.values():
             self._wait_until_healthy(container)
         self.until(self._answers, f"Airflow did not answer on {self.url}")
         administrator = self.services[INIT].environment
         self.log_in(administrator["_AIRFLOW_WWW_USER_USERNAME"], administrator["_AIRFLOW_WWW_USER_PASSWORD"])
+
+    @property
+    def spark_ui(self) -> str:
+        """Page of the Spark Connect server."""
+        return f"http://{HOST}:{self._spark_ports['4040']}"
 
     def stop(self) -> None:
         """End every process. A second call does nothing."""
@@ -272,10 +288,17 @@ class Stack(Airflow):
             "localhost:8080": f"{HOST}:{self.port}",
             "localhost:5555": f"{HOST}:{self._ports['flower']}",
             "localhost:8974": f"{HOST}:{self._ports['health']}",
+            '"sc://spark-connect", "port": 15002': f'"sc://{HOST}", "port": {self._spark_ports["15002"]}',
         }
         for there, here in places.items():
             text = text.replace(there, here)
         return text
+
+    def _here_on_spark(self, text: str, folder: Path) -> str:
+        """Do for Spark's services what `_here` does for Airflow's."""
+        hosts = dict.fromkeys(("spark-master", "spark-connect", "localhost", "0.0.0.0"), HOST)
+        places = self._spark_ports | hosts | {"/tmp/work": str(folder / "work")}
+        return re.sub("|".join(map(re.escape, places)), lambda found: places[found[0]], text)
 
     def _command(self, name: str, folder: Path, service: Service) -> list[str]:
         if name == POSTGRES:
@@ -285,6 +308,8 @@ class Stack(Airflow):
         if name == REDIS:
             port = str(self._ports[REDIS])
             return ["redis-server", "--bind", HOST, "--port", port, "--save", "", "--dir", str(folder)]
+        if SPARK in service.profiles:
+            return [self._here_on_spark(word, folder) for word in service.command]
         command = [*(service.entrypoint or [sys.executable, "-m", "airflow"]), *service.command]
         if service.name == WORKER:
             command += ["--celery-hostname", f"celery@{name}"]
@@ -304,6 +329,11 @@ class Stack(Airflow):
         }
         if name in (POSTGRES, REDIS):
             return environment
+        if SPARK in service.profiles:
+            # Of the image the programs and the Python; listen on this machine only.
+            path = os.pathsep.join([str(cluster.PYTHON.parent), environment["PATH"]])
+            here = {"SPARK_LOCAL_IP": HOST, "SPARK_LOCAL_DIRS": str(folder / "work")}
+            return environment | here | {"PATH": path, "PYSPARK_PYTHON": str(cluster.PYTHON)}
         environment |= {
             "AIRFLOW_HOME": str(folder / "airflow"),
             "AIRFLOW__API__PORT": str(self.port),
@@ -333,7 +363,8 @@ class Stack(Airflow):
     def _wait_until_healthy(self, container: Container) -> None:
         if container.service.healthcheck is None:
             return
-        check = self._here(container.service.healthcheck, container.folder)
+        here = self._here_on_spark if SPARK in container.service.profiles else self._here
+        check = here(container.service.healthcheck, container.folder)
         environment = self._environment(container.name, container.folder, container.service)
 
         def is_healthy() -> bool:

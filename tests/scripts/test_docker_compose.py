@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import yaml
+from airflow.sdk import Connection
 from cryptography.fernet import Fernet
 from environment import requirements
 from local_airflow import ROOT
@@ -22,6 +23,7 @@ AIRFLOW = [
     "airflow-triggerer",
     "flower",
 ]
+SPARK = ["spark-master", "spark-worker", "spark-connect"]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def services() -> dict[str, dict]:
 
 
 def test_has_every_part_of_a_distributed_airflow(services):
-    assert set(services) == {"postgres", "redis", *AIRFLOW}
+    assert set(services) == {"postgres", "redis", *AIRFLOW, *SPARK}
 
 
 @pytest.mark.parametrize("name", AIRFLOW)
@@ -76,7 +78,8 @@ def test_a_check_past_its_timeout_is_ended_and_not_only_its_shell(services, name
 
 def test_what_is_published_is_so_on_this_machine_only(services):
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert ports.keys() == {"airflow-apiserver", "flower"}
+    assert ports.keys() == {"airflow-apiserver", "flower", "spark-connect"}
+    assert not [port for port in ports["spark-connect"] if "15002" in port], "who connects may run code"
     assert all(port.startswith("127.0.0.1:") for published in ports.values() for port in published)
 
 
@@ -134,6 +137,36 @@ def test_a_worker_may_be_started_several_times(services):
     assert not {"container_name", "hostname", "ports"} & services["airflow-worker"].keys()
 
 
+@pytest.mark.parametrize("name", SPARK)
+def test_spark_starts_on_demand_and_shares_data_and_tables_with_tasks(services, name):
+    assert services[name]["profiles"] == ["spark"]
+    assert set(services[name]["volumes"]) <= set(services["airflow-worker"]["volumes"])
+    targets = {volume.split(":")[1] for volume in services[name]["volumes"]}
+    assert targets == {"/opt/airflow/data", "/opt/airflow/segmentation"}
+    assert services[name]["user"] == services["airflow-worker"]["user"]
+
+
+def test_one_setting_takes_the_dags_to_spark():
+    off = read_services(COMPOSE_FILE, {})["airflow-worker"].environment
+    on = read_services(COMPOSE_FILE, {"SPARK_CONN_ID": "spark"})["airflow-worker"].environment
+    assert off["AIRFLOW__SEGMENTATION__SPARK_CONN_ID"] == ""
+    assert on["AIRFLOW__SEGMENTATION__SPARK_CONN_ID"] == "spark"
+    connection = Connection.from_json(on["AIRFLOW_CONN_SPARK"], conn_id="spark")
+    assert (connection.conn_type, connection.host, connection.port) == (
+        "spark_connect",
+        "sc://spark-connect",
+        15002,
+    )
+
+
+def test_python_on_spark_is_the_python_of_tasks():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    [airflow] = re.findall(r"^FROM apache/airflow:\S+-python(\S+)$", dockerfile, re.MULTILINE)
+    [spark] = re.findall(r"^FROM python:(\S+)-slim-bookworm AS spark$", dockerfile, re.MULTILINE)
+    assert airflow == spark
+    assert f"PYSPARK_PYTHON=python{spark}\n" in dockerfile
+
+
 @pytest.mark.parametrize("name", set(AIRFLOW) - {"airflow-init"})
 def test_airflow_runs_as_the_user_that_is_asked_for_and_not_as_root(services, name):
     assert services[name]["user"] == "${AIRFLOW_UID:-50000}:0"
@@ -145,7 +178,8 @@ def test_the_image_is_the_pinned_airflow_with_all_other_requirements():
     assert re.search(rf"^FROM apache/airflow:{pinned[1]}-python3\.1[0-3]$", dockerfile, re.MULTILINE)
     names = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements(set())}
     in_the_image = {"apache-airflow", "apache-airflow-providers-fab", "flask-appbuilder", "msgspec"}
-    installed = re.search(r"--constraint /tmp/constraints.txt (.+)", dockerfile.replace("\\\n", " "))[1]
+    image = dockerfile[dockerfile.index("FROM apache/airflow") :].replace("\\\n", " ")
+    installed = re.search(r"--constraint /tmp/constraints.txt (.+)", image)[1]
     assert names - in_the_image == set(installed.split()), "Airflow's own dependencies stay as they are"
 
 

@@ -32,7 +32,7 @@ MISSING = [
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
     *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
 ]  # fmt: skip
-_TRUE, _FALSE = ["True", "TRUE", "true"], ["False", "FALSE", "false"]
+TRUE, FALSE = ["True", "TRUE", "true"], ["False", "FALSE", "false"]
 _HEXADECIMAL = (b"0x", b"0X")
 
 
@@ -138,8 +138,8 @@ def _parsed(
             column_types=kinds,
             include_columns=None if only is None else list(only),
             null_values=MISSING,
-            true_values=_TRUE,
-            false_values=_FALSE,
+            true_values=TRUE,
+            false_values=FALSE,
             strings_can_be_null=True,
         ),
         # Arrow's own pool gives memory back, and gets it anew, with every block.

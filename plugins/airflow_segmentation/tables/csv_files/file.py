@@ -26,11 +26,11 @@ MAX_COLUMNS = 10_000
 # The options of pandas.read_csv that pyarrow takes in the same sense, or that are ours to obey.
 _ARROW_OPTIONS = {"sep", "delimiter", "encoding", "compression"}
 # Encodings in which a byte that is a line break or a quote is nothing else.
-_ARROW_ENCODINGS = {"utf-8", "utf8", "latin-1", "latin1", "iso-8859-1", "cp1252", "ascii"}
+ENCODINGS = {"utf-8", "utf8", "latin-1", "latin1", "iso-8859-1", "cp1252", "ascii"}
 _OWN_OPTIONS = {"filepath_or_buffer", "chunksize", "iterator", "storage_options", "usecols"}
 _RULES_OF_QUOTES = {"quoting", "quotechar", "escapechar", "doublequote", "lineterminator", "dialect"}
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
-_BEGINNINGS = {
+BEGINNINGS = {
     b"\x1f\x8b": ("gzip", "a gzip file"),
     b"PK\x03\x04": ("zip", "a zip archive"),
     b"BZh": ("bz2", "a bzip2 file"),
@@ -81,7 +81,7 @@ class Csv:
     @property
     def is_plain(self) -> bool:
         """Whether pyarrow reads it as pandas does."""
-        return self.options.keys() <= _ARROW_OPTIONS and self.encoding in _ARROW_ENCODINGS
+        return self.options.keys() <= _ARROW_OPTIONS and self.encoding in ENCODINGS
 
     @property
     def compression(self) -> str | None:
@@ -182,12 +182,12 @@ class Source(io.RawIOBase):
         return count
 
     def _require_text(self, begin: bytes) -> None:
-        found = next((told for magic, told in _BEGINNINGS.items() if begin.startswith(magic)), None)
+        found = next((told for magic, told in BEGINNINGS.items() if begin.startswith(magic)), None)
         if found is None:
             return
         compression, what = found
         if compression == "zip" and any(part in begin for part in _WORKBOOK):
-            compression, what = _BEGINNINGS[b"\xd0\xcf\x11\xe0"]
+            compression, what = BEGINNINGS[b"\xd0\xcf\x11\xe0"]
         if compression is not None:
             call = advice.call_with({"compression": compression})
             what += f"; give its name the ending of one, or say so: {call}"

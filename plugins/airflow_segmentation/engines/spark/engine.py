@@ -1,0 +1,111 @@
+"""The engine of a Spark cluster: tables are folders, whose parts are read and written there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowException
+
+from airflow_segmentation.engines.spark import folders, loading
+from airflow_segmentation.engines.spark.addresses import for_cluster, is_pattern, require_allowed
+from airflow_segmentation.engines.spark.data import Source, SparkData, parts_of
+from airflow_segmentation.engines.spark.session import Session
+from airflow_segmentation.storage.addresses import without_secrets
+from airflow_segmentation.storage.files import open_for_reading, resolve
+from airflow_segmentation.tables.csv_files import Csv, Loaded
+from airflow_segmentation.tables.parquet import Table
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class SparkEngine:
+    """Passes over rows on a cluster, in the session of one try of a task.
+
+    >>> with SparkEngine("spark", context) as engine, engine.open(uri) as table:
+    ...     table.rows
+
+    :param conn_id: an Airflow connection of the type `spark_connect`.
+    """
+
+    def __init__(self, conn_id: str, context: Context) -> None:
+        self.session = Session(conn_id, context)
+
+    def __enter__(self) -> SparkEngine:
+        self.session.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.end()
+
+    @property
+    def page(self) -> str | None:
+        """Address of the page that shows this session's jobs, as far as the cluster tells it."""
+        return self.session.page
+
+    def stop(self) -> None:
+        """End what runs on the cluster, for `on_kill`."""
+        self.session.stop()
+
+    def load(self, csv: Csv, uri: str) -> Loaded:
+        """Write CSV files as a folder of Parquet parts."""
+        return loading.load(self.session, csv, uri)
+
+    @contextlib.contextmanager
+    def open(self, uri: str, conn_id: str | None = None, id_column: str | None = None) -> Iterator[SparkData]:
+        """Open a folder, a file or a pattern of Parquet files, or a CSV.
+
+        :param id_column: a column of the CSV that is read as text.
+        """
+        if self._is_csv(uri, conn_id):
+            data, _, notes = loading.opened(self.session, Csv(uri, conn_id, id_column=id_column))
+            for note in notes:
+                loading.log.warning("%s", note)
+            yield data
+        else:
+            yield self._opened(uri, conn_id)
+
+    def _opened(self, uri: str, conn_id: str | None) -> SparkData:
+        table = folders.written(uri, conn_id)
+        path = for_cluster(uri, conn_id, may_match=True)
+        facts: Any = {}
+        if table is not None:
+            path, facts = f"{path}/{table.folder}", table.facts
+        elif _is_file(uri, conn_id):
+            with Table(uri, conn_id) as file:
+                facts = file.facts
+        self.session.split(False)
+        with self.session.told(uri):
+            from pyspark.sql.pandas.types import to_arrow_schema
+
+            spark = self.session.spark
+            frame = spark.read.parquet(path)
+            schema = to_arrow_schema(frame.schema, timezone="UTC")
+            # Tells of a file by what it is called, and reads no column.
+            parts = parts_of(frame)
+        require_allowed(part.mark.partition(" ")[2] for part in parts)
+        if table is not None:
+            order = {name: (place, rows) for place, (name, rows) in enumerate(table.parts)}
+            if {part.name: part.rows for part in parts} != dict(table.parts):
+                raise AirflowException(
+                    f"The parts of {without_secrets(uri)} are not those that were written; run the task that "
+                    "wrote it again"
+                )
+            parts.sort(key=lambda part: order[part.name])
+        return SparkData(
+            self.session, uri, Source(lambda: spark.read.parquet(path), schema, parts, facts=facts)
+        )
+
+    def _is_csv(self, uri: str, conn_id: str | None) -> bool:
+        if _is_file(uri, conn_id):
+            with open_for_reading(uri, conn_id) as file:
+                return file.read(4) != b"PAR1"
+        name = uri.lower()
+        return is_pattern(uri, conn_id) and ".csv" in name.rpartition("/")[2]
+
+
+def _is_file(uri: str, conn_id: str | None) -> bool:
+    fs, path = resolve(uri, conn_id)
+    return fs.isfile(path)
