@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
 import uuid
 import warnings
@@ -171,6 +172,7 @@ class Session:
         # What gRPC's own code has to say of a handshake belongs in no task's log.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         with self.told(), quiet():
+            _import_client()
             spark = self._opened()
             try:
                 self._end_tries_before()
@@ -279,6 +281,22 @@ class Session:
         return address + mark + parameters.replace("/", "%2F")
 
 
+def _import_client() -> None:
+    """Import PySpark's client, which takes a program without a file, `python -c …`, for its own doctests.
+
+    It would end the process there, with words on SPARK_HOME.
+    """
+    main = sys.modules["__main__"]
+    is_without_file = getattr(main, "__spec__", None) is None and not hasattr(main, "__file__")
+    if is_without_file:
+        main.__file__ = "airflow"
+    try:
+        import pyspark.sql.connect  # noqa: F401
+    finally:
+        if is_without_file:
+            del main.__file__
+
+
 class _Described:
     """Puts Dag, run and task where Spark's pages show the beginning of each request."""
 
@@ -319,8 +337,6 @@ def quiet() -> Iterator[None]:
 
 def _ship(spark: SparkSession) -> None:
     """Give executors the modules that run there."""
-    import sys
-
     before = list(sys.path)
     with scratch_folder() as folder:
         path = Path(folder) / "airflow_segmentation.zip"
