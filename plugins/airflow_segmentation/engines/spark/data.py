@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException
 
-from airflow_segmentation.engines.spark import folders
 from airflow_segmentation.engines.spark.addresses import for_cluster, name_of
 from airflow_segmentation.engines.spark.session import Session, run
 from airflow_segmentation.storage.addresses import without_secrets
+from airflow_segmentation.tables import folders
 from airflow_segmentation.tables.data import Data
 
 if TYPE_CHECKING:
