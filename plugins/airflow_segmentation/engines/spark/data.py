@@ -168,9 +168,8 @@ class SparkData(Data):
 
         own = folders.new_try()
         target = f"{for_cluster(uri)}/{own}"
-        with self._session.told(uri):
-            kinds = from_arrow_schema(schema)
-            wanted = to_arrow_schema(kinds, timezone="UTC")
+        kinds = from_arrow_schema(schema)
+        wanted = to_arrow_schema(kinds, timezone="UTC")
         names = self.schema.names if columns is None else columns
         with self._told(uri):
             places = {part.task: place for place, part in enumerate(self._source.parts)}
@@ -178,9 +177,9 @@ class SparkData(Data):
                 *(change, self._places, places, wanted, self._names(names), self._prepare(names))
             )
             self._read(names).mapInArrow(changed, kinds).write.mode("error").parquet(target)
-        written = self._session.spark.read.schema(kinds).parquet(target)
         with self._session.told(uri):
-            found = parts_of(written)
+            self._session.split(False)
+            found = parts_of(self._session.spark.read.schema(kinds).parquet(target))
         by_task = {int(part.name.removeprefix("part-").partition("-")[0]): part for part in found}
         order = [by_task[part.task] for part in self._source.parts if part.task in by_task]
         parts = [(part.name, part.rows) for part in order]

@@ -182,8 +182,6 @@ class Session:
             try:
                 self._end_tries_before()
                 spark.registerProgressHandler(Waiting())  # type: ignore[arg-type]
-                for tag in self.tags:
-                    spark.addTag(tag)
                 _ship(spark)
                 version = spark.version
             except BaseException:
@@ -208,7 +206,7 @@ class Session:
                 self._turn += 1
 
     def _hook_of(self, _: Any) -> Any:
-        return _Described(self.described())
+        return _Described(self.described(), self.tags)
 
     def _end_tries_before(self) -> None:
         """End what a try left running that was killed before it could end it."""
@@ -322,13 +320,18 @@ class Waiting:
 
 
 class _Described:
-    """Puts Dag, run and task where Spark's pages show the beginning of each request."""
+    """Puts Dag, run and task on each request, and where Spark's pages show its beginning.
 
-    def __init__(self, description: str) -> None:
+    PySpark's own tags are of one thread.
+    """
+
+    def __init__(self, description: str, tags: Sequence[str]) -> None:
         self._description = description
+        self._tags = tags
 
     def on_execute_plan(self, request: Any) -> Any:
         request.user_context.user_name = self._description
+        request.tags.extend(self._tags)
         return request
 
 
