@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from airflow.providers.common.compat.sdk import AirflowException
 from airflow.sdk import DAG
 from airflow_segmentation.operators import (
     CleanUpOperator,
@@ -19,14 +23,17 @@ from airflow_segmentation.operators import (
     KMeansPredictOperator,
     KMeansSweepOperator,
     MinMaxPreprocessOperator,
+    kmeans_sweep,
 )
 from airflow_segmentation.reports.report import REPORT_KEY, Report
-from airflow_segmentation.sweeps.table import read_sweep
+from airflow_segmentation.sweeps.table import SweepTable, read_sweep
 from airflow_segmentation.tables.opening import open_data
 from running import Run
 from running import api_server as api_server
 from running import callbacks_as_on_a_worker as callbacks_as_on_a_worker
 from running import run_dag as run_dag
+from spark import passes
+from spark.cluster import Cluster
 
 FEATURES = ["BALANCE", "PURCHASES", "LIMIT"]
 
@@ -145,3 +152,49 @@ def test_the_tables_of_a_cluster_are_read_here(run_dag, spark_conn_id, tmp_path)
 
     assert set(run.states.values()) == {"success"}
     assert len(segments(run)) == 3_000
+
+
+def swept(uri: str, spark_conn_id: str, number: int, task_id: str) -> SweepTable:
+    """Sweep in a try of a task."""
+    context = passes.context(number, task_id)
+    context["ti"].xcom_push = lambda **_: None
+    operator = KMeansSweepOperator(
+        task_id=task_id, data=uri, k_max=5, scores=("silhouette",), spark_conn_id=spark_conn_id
+    )
+    return read_sweep(operator.execute(context))
+
+
+def test_a_sweep_goes_on_where_it_was_when_the_server_was_killed(
+    cluster: Cluster, spark_conn_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+):
+    caplog.set_level(logging.INFO)
+    (tmp_path / "table").mkdir()
+    for number in range(4):
+        rows = np.random.default_rng(number).lognormal(size=(30_000, 2))
+        pq.write_table(pa.table({"a": rows[:, 0], "b": rows[:, 1]}), tmp_path / "table" / f"{number}.parquet")
+    uri = str(tmp_path / "table")
+    undisturbed = swept(uri, spark_conn_id, 1, "whole")
+    told = kmeans_sweep._Reporter.__call__
+
+    def killing(reporter: Any, step: Any) -> None:
+        told(reporter, step)
+        if step.done == 3:
+            cluster.kill_server()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kmeans_sweep, "PACE_SECONDS", 0.0)
+        patch.setattr(kmeans_sweep._Reporter, "__call__", killing)
+        start = time.monotonic()
+        with pytest.raises(AirflowException, match="does not answer") as error:
+            swept(uri, spark_conn_id, 1, "killed")
+        assert time.monotonic() - start < 60
+    assert "\n" not in str(error.value)
+    assert type(error.value) is AirflowException, "so that Airflow tries again"
+    cluster.restore()
+    caplog.clear()
+    again = swept(uri, spark_conn_id, 2, "killed")
+
+    assert any("going on from where it was" in message for message in caplog.messages)
+    assert again.fit_rows < again.scaling.rows
+    assert np.array(again.inertias).tobytes() == np.array(undisturbed.inertias).tobytes()
+    assert again.scores == undisturbed.scores

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import re
 import socket
@@ -17,6 +16,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +25,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow_segmentation.engines.spark import SparkEngine
 from airflow_segmentation.engines.spark.errors import told
-from airflow_segmentation.engines.spark.session import Session, packed
+from airflow_segmentation.engines.spark.session import Session, Waiting, packed
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.tables.csv_files import Csv
 from local_airflow import HOST
@@ -219,9 +219,8 @@ def test_a_place_that_executors_cannot_write(engine: SparkEngine, tmp_path: Path
 # A session
 
 
-def test_connecting_warns_of_nothing(
-    spark_conn_id: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-):
+def test_connecting_warns_of_nothing(spark_conn_id: str):
+    # A program without a file, which PySpark's client would take for its own doctests.
     program = (
         "import sys; sys.path[:0] = ['plugins', 'tests']\n"
         "from spark import passes; from airflow_segmentation.engines.spark import SparkEngine\n"
@@ -404,8 +403,26 @@ def test_nothing_of_spark_is_imported_for_the_engine():
     assert done.stdout.splitlines()[-1] == "set()"
 
 
+def test_a_job_that_no_executor_takes_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    moments = iter([0.0, 30.0, 61.0, 90.0, 100.0, 170.0, 240.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+    waiting = Waiting()
+    waiting([], 0, "one", False)
+    waiting([], 0, "one", False)
+    assert not caplog.messages
+    waiting([], 0, "one", False)
+    assert re.search("waits for an executor for more than 60 seconds", caplog.messages[0])
+    waiting([], 0, "one", False)
+    waiting([], 2, "one", False)
+    waiting([], 0, "two", False)
+    assert len(caplog.messages) == 1
+    waiting([SimpleNamespace(num_completed_tasks=1)], 0, "two", False)
+    assert len(caplog.messages) == 1
+
+
 def test_a_session_that_nobody_used_costs_nothing():
-    logging.getLogger(__name__)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         session = Session("nothere", passes.context())
