@@ -31,9 +31,13 @@ def cluster(spark_cluster: Cluster) -> Cluster:
 @pytest.fixture
 def spark_conn_id(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> str:
     """The id of a connection to the cluster."""
-    connection = {"conn_type": "spark_connect", "host": f"sc://{HOST}", "port": cluster.port}
-    monkeypatch.setenv("AIRFLOW_CONN_SPARK", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK", connection_to(cluster))
     return "spark"
+
+
+def connection_to(cluster: Cluster) -> str:
+    """A connection to the cluster, as an environment variable has it."""
+    return json.dumps({"conn_type": "spark_connect", "host": f"sc://{HOST}", "port": cluster.port})
 
 
 @pytest.fixture
@@ -61,3 +65,12 @@ def engine(spark_conn_id: str, sent: None) -> Iterator[SparkEngine]:
     """The engine in a session of one task."""
     with SparkEngine(spark_conn_id, passes.context(task_id=f"task-{uuid.uuid4().hex}")) as engine:
         yield engine
+
+
+@pytest.fixture(scope="module")
+def connected(spark_cluster: Cluster) -> Iterator[SparkEngine]:
+    """The engine in a session that all tests of a module share: executors start Python anew for each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_SHARED", connection_to(spark_cluster))
+        with SparkEngine("shared", passes.context(task_id=f"task-{uuid.uuid4().hex}")) as engine:
+            yield engine

@@ -25,6 +25,12 @@ COLUMNS = ["spent", "a.number"]
 WRITTEN = pa.schema([("a.number", pa.int64()), ("spent", pa.float64())])
 
 
+@pytest.fixture
+def engine(connected: SparkEngine, cluster: Cluster, sent: None) -> SparkEngine:
+    """The engine, with all of its executors."""
+    return connected
+
+
 def customers(rows: int, start: int = 0) -> pa.Table:
     """Customers with an id, a number and what they spent."""
     spent = np.random.default_rng(start).lognormal(3, 2, rows)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import logging
 import os
 import re
 import socket
@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +25,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 from airflow_segmentation.engines.spark import SparkEngine
 from airflow_segmentation.engines.spark.errors import told
-from airflow_segmentation.engines.spark.session import Session, packed
+from airflow_segmentation.engines.spark.session import Session, Waiting, packed
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.tables.csv_files import Csv
 from local_airflow import HOST
@@ -120,7 +121,7 @@ def test_tls_where_there_is_none(monkeypatch: pytest.MonkeyPatch, cluster: Clust
 
 @pytest.fixture
 def guard() -> Iterator[Any]:
-    """A server that lets nobody in, as one does for which the token is wrong, and tells what it was asked with."""
+    """A server that lets nobody in, as where the token is wrong, and tells what it was asked with."""
     import grpc
 
     asked: list[dict[str, str]] = []
@@ -170,8 +171,8 @@ def test_another_python(engine: SparkEngine, table: Path, tmp_path: Path, python
     ("said", "kind", "message"),
     [
         (
-            "[PYTHON_VERSION_MISMATCH] Python in worker has different version: 3.10 than that in driver: 3.11, "
-            "PySpark cannot run with different minor versions.",
+            "[PYTHON_VERSION_MISMATCH] Python in worker has different version: 3.10 than that in driver: "
+            "3.11, PySpark cannot run with different minor versions.",
             InputError,
             "run Python 3.10 and this worker 3.11",
         ),
@@ -181,7 +182,7 @@ def test_another_python(engine: SparkEngine, table: Path, tmp_path: Path, python
         ("java.io.IOException: Mkdirs failed to create file:/data", InputError, "Spark may not open /data"),
         ("[INVALID_HANDLE.SESSION_NOT_FOUND] The handle x is invalid.", AirflowException, "was restarted"),
         ("java.lang.OutOfMemoryError: Java heap space", AirflowException, "ran out of memory"),
-        ("something else\n\nJVM stacktrace:\nat x.y", AirflowException, "Spark failed on /data: something else"),
+        ("something else\n\nJVM stacktrace:\nat x.y", AirflowException, "Spark failed on /data: something"),
     ],
 )  # fmt: skip
 def test_what_spark_says_is_put_in_words(said: str, kind: type[Exception], message: str):
@@ -218,9 +219,8 @@ def test_a_place_that_executors_cannot_write(engine: SparkEngine, tmp_path: Path
 # A session
 
 
-def test_connecting_warns_of_nothing(
-    spark_conn_id: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-):
+def test_connecting_warns_of_nothing(spark_conn_id: str):
+    # A program without a file, which PySpark's client would take for its own doctests.
     program = (
         "import sys; sys.path[:0] = ['plugins', 'tests']\n"
         "from spark import passes; from airflow_segmentation.engines.spark import SparkEngine\n"
@@ -231,7 +231,7 @@ def test_connecting_warns_of_nothing(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120
     )
     assert "Warning" not in done.stderr, done.stderr
-    assert done.stdout.splitlines()[-1] == "3"
+    assert done.stdout.splitlines()[-1:] == ["3"], done.stderr
 
 
 def test_jobs_tell_dag_run_and_task(engine: SparkEngine, cluster: Cluster, table: Path):
@@ -246,16 +246,15 @@ def test_jobs_tell_dag_run_and_task(engine: SparkEngine, cluster: Cluster, table
 
 
 def test_the_session_ends(spark_conn_id: str, cluster: Cluster, sent: None, table: Path):
+    from pyspark.errors import PySparkException
+    from pyspark.sql.connect.client.core import SparkConnectClient
+
     with SparkEngine(spark_conn_id, passes.context(task_id="ends")) as engine:
         visited(engine, table)
         before = engine.session.id
-    with (
-        pytest.raises(AirflowException, match="was restarted, or has ended the session"),
-        engine.session.told(),
-    ):
-        from pyspark.sql.connect.session import SparkSession
-
-        SparkSession(connection=engine.session._builder(before)).range(1).count()
+    client = SparkConnectClient(engine.session._builder(before))
+    with contextlib.closing(client), pytest.raises(PySparkException, match="SESSION_CLOSED"):
+        client.get_configs("spark.app.id")
     with SparkEngine(spark_conn_id, passes.context(task_id="ends")) as again:
         assert again.session.id != before  # the same try may need a second
         assert len(visited(again, table)) == 2
@@ -398,14 +397,32 @@ def test_what_is_shipped_needs_numpy_and_pyarrow_alone(tmp_path: Path):
 def test_nothing_of_spark_is_imported_for_the_engine():
     program = (
         "import sys; sys.path.insert(0, 'plugins'); import airflow_segmentation.engines.spark\n"
-        "print([name for name in sys.modules if name.partition('.')[0] in ('pyspark', 'grpc', 'numpy', 'pyarrow')])"
+        "print({name.partition('.')[0] for name in sys.modules} & {'pyspark', 'grpc', 'numpy', 'pyarrow'})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_a_job_that_no_executor_takes_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    moments = iter([0.0, 30.0, 61.0, 90.0, 100.0, 170.0, 240.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+    waiting = Waiting()
+    waiting([], 0, "one", False)
+    waiting([], 0, "one", False)
+    assert not caplog.messages
+    waiting([], 0, "one", False)
+    assert re.search("waits for an executor for more than 60 seconds", caplog.messages[0])
+    waiting([], 0, "one", False)
+    waiting([], 2, "one", False)
+    waiting([], 0, "two", False)
+    assert len(caplog.messages) == 1
+    waiting([SimpleNamespace(num_completed_tasks=1)], 0, "two", False)
+    assert len(caplog.messages) == 1
 
 
 def test_a_session_that_nobody_used_costs_nothing():
-    logging.getLogger(__name__)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         session = Session("nothere", passes.context())

@@ -103,7 +103,12 @@ class SparkData(Data):
 
     def parts(self, columns: Sequence[str]) -> int:
         """Return how many results :meth:`each` yields that may be added up."""
-        return min(SUMS, len(self._source.parts))
+        return -(-len(self._source.parts) // self._together)
+
+    @property
+    def _together(self) -> int:
+        """How many parts are added up into one result, where they may be."""
+        return max(1, -(-len(self._source.parts) // SUMS))
 
     def each(
         self,
@@ -128,7 +133,7 @@ class SparkData(Data):
             results = self._read(columns).mapInArrow(visited, executors.RESULT)
             count = len(self._source.parts)
             expected = list(range(count))
-            if added and count > SUMS:
+            if added and self._together > 1:
                 expected, results = self._sums(results)
             early: dict[int, Any] = {}
             for result in run(results, f"pass={uuid.uuid4().hex}"):
@@ -163,9 +168,8 @@ class SparkData(Data):
 
         own = folders.new_try()
         target = f"{for_cluster(uri)}/{own}"
-        with self._session.told(uri):
-            kinds = from_arrow_schema(schema)
-            wanted = to_arrow_schema(kinds, timezone="UTC")
+        kinds = from_arrow_schema(schema)
+        wanted = to_arrow_schema(kinds, timezone="UTC")
         names = self.schema.names if columns is None else columns
         with self._told(uri):
             places = {part.task: place for place, part in enumerate(self._source.parts)}
@@ -173,9 +177,9 @@ class SparkData(Data):
                 *(change, self._places, places, wanted, self._names(names), self._prepare(names))
             )
             self._read(names).mapInArrow(changed, kinds).write.mode("error").parquet(target)
-        written = self._session.spark.read.schema(kinds).parquet(target)
         with self._session.told(uri):
-            found = parts_of(written)
+            self._session.split(False)
+            found = parts_of(self._session.spark.read.schema(kinds).parquet(target))
         by_task = {int(part.name.removeprefix("part-").partition("-")[0]): part for part in found}
         order = [by_task[part.task] for part in self._source.parts if part.task in by_task]
         parts = [(part.name, part.rows) for part in order]
@@ -203,11 +207,9 @@ class SparkData(Data):
 
         from airflow_segmentation.engines.spark import executors
 
-        count = len(self._source.parts)
-        together = -(-count // SUMS)
-        group = functions.floor(functions.col("place") / together).alias("sum")
+        group = functions.floor(functions.col("place") / self._together).alias("sum")
         summed = results.groupBy(group).applyInArrow(executors.added, executors.ADDED)
-        return list(range(0, count, together)), summed
+        return list(range(0, len(self._source.parts), self._together)), summed
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_segmentation.engines.spark import folders, loading
-from airflow_segmentation.engines.spark.addresses import for_cluster, is_pattern, require_allowed
+from airflow_segmentation.engines.spark.addresses import for_cluster, require_allowed
 from airflow_segmentation.engines.spark.data import Source, SparkData, parts_of
 from airflow_segmentation.engines.spark.session import Session
 from airflow_segmentation.storage.addresses import without_secrets
@@ -102,8 +102,9 @@ class SparkEngine:
         if _is_file(uri, conn_id):
             with open_for_reading(uri, conn_id) as file:
                 return file.read(4) != b"PAR1"
-        name = uri.lower()
-        return is_pattern(uri, conn_id) and ".csv" in name.rpartition("/")[2]
+        # A pattern, or what only the cluster sees.
+        fs, path = resolve(uri, conn_id)
+        return ".csv" in uri.lower().rpartition("/")[2] and not fs.isdir(path)
 
 
 def _is_file(uri: str, conn_id: str | None) -> bool:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
+import time
 import uuid
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -63,6 +66,8 @@ CHANNEL = [
 ]
 PATIENCE = 5.0
 """Seconds that the end of a session may take where Airflow is about to kill the task."""
+NOTHING_RUNS = 60
+"""Seconds after which it is told that no executor has begun with a job."""
 USER = "airflow"
 """Who works on the cluster, where the connection names nobody: a session is found again by its user."""
 TRIES = 5
@@ -91,7 +96,8 @@ class Session:
         self._try = int(ti.try_number or 1)
         self._spark: SparkSession | None = None
         self._is_over = False
-        self._in_pieces = False
+        self._part_bytes = NO_LIMIT
+        self._secrets: list[str] = []
         self._turn = 0
         """Sessions that this try had before: none can be opened again."""
 
@@ -145,10 +151,10 @@ class Session:
 
     def split(self, pieces: bool) -> None:
         """Set whether large files are read in pieces, each a part, or whole."""
-        if pieces != self._in_pieces:
-            size = str(PIECE_BYTES) if pieces else NO_LIMIT
+        size = str(PIECE_BYTES) if pieces else NO_LIMIT
+        if size != self._part_bytes:
             self.spark.conf.set("spark.sql.files.maxPartitionBytes", size)
-            self._in_pieces = pieces
+            self._part_bytes = size
 
     def told(self, what: str = "") -> contextlib.AbstractContextManager[None]:
         """Raise what Spark says as one clear line; `what` is the URI that is read or written, if one is."""
@@ -171,11 +177,11 @@ class Session:
         # What gRPC's own code has to say of a handshake belongs in no task's log.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         with self.told(), quiet():
+            _import_client()
             spark = self._opened()
             try:
                 self._end_tries_before()
-                for tag in self.tags:
-                    spark.addTag(tag)
+                spark.registerProgressHandler(Waiting())  # type: ignore[arg-type]
                 _ship(spark)
                 version = spark.version
             except BaseException:
@@ -200,7 +206,7 @@ class Session:
                 self._turn += 1
 
     def _hook_of(self, _: Any) -> Any:
-        return _Described(self.described())
+        return _Described(self.described(), self.tags)
 
     def _end_tries_before(self) -> None:
         """End what a try left running that was killed before it could end it."""
@@ -222,18 +228,11 @@ class Session:
     def _builder(self, session_id: str) -> DefaultChannelBuilder:
         from pyspark.sql.connect.client.core import DefaultChannelBuilder
 
-        builder = DefaultChannelBuilder(self._url(), list(CHANNEL))
+        builder = DefaultChannelBuilder(self._url, list(CHANNEL))
         builder.set("session_id", session_id)
         if not builder.userId:
             builder.set("user_id", USER)
         return builder
-
-    @property
-    def _secrets(self) -> list[str]:
-        with contextlib.suppress(Exception):
-            token = self._hook().get_connection(self.conn_id).password
-            return [token, quote(token), quote(token, safe="")] if token else []
-        return []
 
     def _hook(self) -> Any:
         try:
@@ -245,8 +244,9 @@ class Session:
             ) from None
         return SparkConnectHook(self.conn_id)
 
+    @cached_property
     def _url(self) -> str:
-        """Return the address of the cluster, token and all.
+        """The address of the cluster, token and all.
 
         :raises InputError: if the connection is not there, or of another type, or names no host.
         """
@@ -274,19 +274,64 @@ class Session:
                 f"The connection {self.conn_id!r} has a path after its host; give the host alone, such as "
                 "sc://spark, and the port beside it"
             ) from None
+        token = connection.password or ""
+        self._secrets[:] = [token, quote(token), quote(token, safe="")] if token else []
         # The hook leaves a slash in a token or a login as it is, and what follows it would be a path.
         address, mark, parameters = url.partition("/;")
         return address + mark + parameters.replace("/", "%2F")
 
 
-class _Described:
-    """Puts Dag, run and task where Spark's pages show the beginning of each request."""
+def _import_client() -> None:
+    """Import PySpark's client, which takes a program without a file, `python -c …`, for its own doctests.
 
-    def __init__(self, description: str) -> None:
+    It would end the process there, with words on SPARK_HOME.
+    """
+    main = sys.modules["__main__"]
+    is_without_file = getattr(main, "__spec__", None) is None and not hasattr(main, "__file__")
+    if is_without_file:
+        main.__file__ = "airflow"
+    try:
+        import pyspark.sql.connect  # noqa: F401
+    finally:
+        if is_without_file:
+            del main.__file__
+
+
+class Waiting:
+    """Tells, once a minute, that a job waits for executors: none may ever be free."""
+
+    def __init__(self) -> None:
+        self._operation: str | None = None
+        self._since = 0.0
+
+    def __call__(self, stages: Any, inflight_tasks: int, operation_id: str | None, done: bool) -> None:
+        """Take what Spark says every other second of a job that runs."""
+        now = time.monotonic()
+        goes_on = inflight_tasks or done or any(stage.num_completed_tasks for stage in stages or ())
+        if goes_on or operation_id != self._operation:
+            self._operation, self._since = operation_id, now
+        elif now - self._since > NOTHING_RUNS:
+            self._since = now
+            log.warning(
+                "A job on Spark waits for an executor for more than %d seconds; look on the cluster's page "
+                "whether there are workers, and whether others hold their cores",
+                NOTHING_RUNS,
+            )
+
+
+class _Described:
+    """Puts Dag, run and task on each request, and where Spark's pages show its beginning.
+
+    PySpark's own tags are of one thread.
+    """
+
+    def __init__(self, description: str, tags: Sequence[str]) -> None:
         self._description = description
+        self._tags = tags
 
     def on_execute_plan(self, request: Any) -> Any:
         request.user_context.user_name = self._description
+        request.tags.extend(self._tags)
         return request
 
 
@@ -319,8 +364,6 @@ def quiet() -> Iterator[None]:
 
 def _ship(spark: SparkSession) -> None:
     """Give executors the modules that run there."""
-    import sys
-
     before = list(sys.path)
     with scratch_folder() as folder:
         path = Path(folder) / "airflow_segmentation.zip"
