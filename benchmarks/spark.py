@@ -97,25 +97,24 @@ def local_sweep(path: str, features: str) -> dict[str, Any]:
     from airflow_segmentation.engines import LocalEngine
 
     with Timed() as timed:
-        found = _swept(LocalEngine(), path, features)
+        found = _swept(LocalEngine(), path, features, os.cpu_count() or 1)
     return timed.figures | found
 
 
 def spark_sweep(path: str, features: str) -> dict[str, Any]:
-    """Sweep on the cluster, connecting included."""
+    """Sweep on the cluster, connecting included; fit on one core, as KMeansSweepOperator does by default."""
     from airflow_segmentation.engines.spark import SparkEngine
 
     ti = SimpleNamespace(dag_id="bench", run_id=str(os.getpid()), task_id="sweep", map_index=-1, try_number=1)
     context: Any = {"ti": ti}
     with Timed() as timed, SparkEngine("spark", context) as engine:
-        found = _swept(engine, path, features)
+        found = _swept(engine, path, features, 1)
     return timed.figures | found
 
 
-def _swept(engine: Any, path: str, features: str) -> dict[str, Any]:
+def _swept(engine: Any, path: str, features: str, jobs: int) -> dict[str, Any]:
     from airflow_segmentation.clustering import TableRows, sweep_table
 
-    jobs = os.cpu_count() or 1
     with engine.open(path) as table:
         rows = TableRows(table, [f"f{i}" for i in range(int(features))], jobs)
         found = sweep_table(rows, random_state=0, n_jobs=jobs)
@@ -346,9 +345,14 @@ def _stages(cluster: Cluster) -> list[dict[str, Any]]:
 # What is compared.
 
 
-def compare(name: str, cluster: Cluster, home: Path, with_mllib: bool) -> dict[str, Any]:
-    """Return the figures of one data set: ours by how many tasks, MLlib's by k, the local engine's."""
-    figures: dict[str, Any] = {"ours": {}, "mllib": {}}
+def compare(
+    name: str, cluster: Cluster, home: Path, all_tasks: list[int], with_mllib: bool, known: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the figures of one data set: ours by how many tasks, MLlib's by k, the local engine's.
+
+    What is not measured is taken from those that are known.
+    """
+    figures: dict[str, Any] = {"ours": {}, "mllib": {}, **known}
     if name == ENORMOUS:
         folder = home / "enormous"
         figures["made"] = measured(cluster, home, "made_enormous", str(folder))
@@ -358,7 +362,7 @@ def compare(name: str, cluster: Cluster, home: Path, with_mllib: bool) -> dict[s
     rows, features, _ = LARGE[name]
     file = home / f"{name}.parquet"
     measured(cluster, home, "made_data", str(file), str(rows), str(features))
-    for tasks in TASKS:
+    for tasks in all_tasks:
         path = str(folder := home / f"{name} in {tasks}")
         measured(cluster, home, "made_parts", str(file), path, str(tasks))
         figures["ours"][str(tasks)] = measured(cluster, home, "spark_sweep", path, str(features))
@@ -441,6 +445,7 @@ def main() -> int:
     """Do the comparisons; return 1 where a limit is not kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(DATA)}; all but the last by default")
+    parser.add_argument("--tasks", type=int, nargs="+", default=TASKS, help="how many files (1 2 4)")
     parser.add_argument("--no-mllib", action="store_true", help="keep MLlib's figures: its fits take longest")
     parser.add_argument("--work", choices=WORKS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -458,10 +463,8 @@ def main() -> int:
         warm(cluster, home)
         for name in arguments.names or LARGE:
             started = time.monotonic()
-            figures = compare(name, cluster, home, not arguments.no_mllib)
-            if arguments.no_mllib:
-                figures["mllib"] = known.get(name, {"mllib": {}})["mllib"]
-            known[name] = figures
+            with_mllib, before = not arguments.no_mllib, known.get(name, {})
+            known[name] = compare(name, cluster, home, arguments.tasks, with_mllib, before)
             ordered = {each: known[each] for each in DATA if each in known}
             RESULTS.write_text(json.dumps(ordered, indent=1) + "\n")
             print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)

@@ -78,7 +78,7 @@ class Containers(Stack):
 
     def shell(self, command: str, **environment: str) -> str:
         """Run a command of the shell in the checkout, and return what it printed."""
-        names = {"COMPOSE_PROJECT_NAME": PROJECT, "COMPOSE_PROFILES": "flower"}
+        names = {"COMPOSE_PROJECT_NAME": PROJECT, "COMPOSE_PROFILES": "flower,spark"}
         ports = {"PORT": str(self.port), "FLOWER_PORT": str(self._ports["flower"])}
         done = subprocess.run(
             ["bash", "-ec", command],
