@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -136,7 +135,7 @@ class SparkData(Data):
             if added and self._together > 1:
                 expected, results = self._sums(results)
             early: dict[int, Any] = {}
-            for result in run(results, f"pass={uuid.uuid4().hex}"):
+            for result in run(results):
                 early[result.place] = result
                 while expected and expected[0] in early:
                     found = early.pop(expected.pop(0))
