@@ -55,7 +55,7 @@ def test_quantiles_of_many_rows_are_off_by_a_thousandth_of_the_range(
     frame = customers(seed, 3001, discrete)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows, "BATCH", 1000)
-        patch.setattr(quantiles, "EXACT", 1000)
+        patch.setattr(Table, "gathered", 1000)
         patch.setattr(quantiles, "COUNTS", 27 * fewest)
         found = described(frame, tmp_path_factory.mktemp("many"))
     mean, wanted = by_pandas(frame)
@@ -74,7 +74,7 @@ def test_quantiles_of_many_rows_are_off_by_a_thousandth_of_the_range(
 
 
 def test_a_median_among_few_different_values_is_one_of_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(quantiles, "EXACT", 10)
+    monkeypatch.setattr(Table, "gathered", 10)
     pq.write_table(pa.table({"age": [0.1] * 40 + [0.7] * 61 + [1e6] * 20}), tmp_path / "rows.parquet")
     with Table(str(tmp_path / "rows.parquet")) as table:
         found = describe(table, ["age"], Segmenting(), [0.5])

@@ -1,10 +1,10 @@
 """Quantiles of columns within segments, in passes over rows that may be too many for memory.
 
-Of up to :data:`EXACT` rows they are exact. Of more, each is searched for: the range of a segment's values is
-cut into bins and the rows in each are counted, then the bin that holds the quantile is cut likewise, until it
-is narrow. What is returned is the mean of the values in the last bin, which is exact wherever these are all
-the same, and else off by the bin's width at most: a millionth of the quantile, or what :data:`MOST_CUTS`
-leave of the range.
+Of as many rows as may be gathered they are exact. Of more, each is searched for: the range of a segment's
+values is cut into bins and the rows in each are counted, then the bin that holds the quantile is cut
+likewise, until it is narrow. What is returned is the mean of the values in the last bin, which is exact
+wherever these are all the same, and else off by the bin's width at most: a millionth of the quantile, or what
+:data:`MOST_CUTS` leave of the range.
 """
 
 from __future__ import annotations
@@ -23,12 +23,10 @@ from airflow_segmentation.clustering.rows import Arrays, Parted, added_up
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EXACT = 1_000_000
-"""Rows up to which quantiles are exact."""
 VALUES = 2**23
 """Values that are held at a time where quantiles are exact, and those of a column at least."""
-COUNTS = 2**17
-"""Numbers in one table of counts: a megabyte, as each part of a table makes one."""
+COUNTS = 2**15
+"""Numbers in one table of counts: a quarter of a megabyte, as each part of a table makes two."""
 MOST_BINS, FEWEST_BINS = 1024, 40
 MOST_CUTS = 5
 NARROW = 1e-6
@@ -69,7 +67,7 @@ def describe(
     table: Parted, columns: Sequence[str], segmenting: Segmenting, probabilities: Sequence[float]
 ) -> Described:
     """Return mean and quantiles of columns within each segment; missing values are left out."""
-    if table.rows <= EXACT:
+    if table.rows <= table.gathered:
         found = _exact(table, columns, segmenting, probabilities)
     else:
         together = max(1, COUNTS // (segmenting.k * len(probabilities) * FEWEST_BINS))

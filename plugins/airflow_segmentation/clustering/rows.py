@@ -146,6 +146,10 @@ class Parted(Protocol):
     def rows(self) -> int:
         """How many rows there are."""
 
+    @property
+    def gathered(self) -> int:
+        """Rows that a table has at most for its values to be brought together, some columns at a time."""
+
     def parts(self, columns: Sequence[str]) -> int:
         """Return how many results :meth:`each` yields that may be added up."""
 

@@ -23,7 +23,8 @@ class MinMaxPreprocessOperator(PassingOperator):
     :param data: The table to scale: a Parquet or CSV file at any URI. (templated)
     :param features: The columns to cluster on; they must hold numbers. (templated)
     :param missing: What becomes of a row with a missing value. `drop`: it is dropped if one of the features
-        is missing. `drop_any`: if any column is. `median`: a missing feature gets the column's median.
+        is missing. `drop_any`: if any column is. `median`: a missing feature gets the column's median;
+        of more than a million rows, or 100,000 on Spark, it is off by less than a thousandth of the range.
         `fail`: the task fails.
     :param feature_range: What minimum and maximum become.
     :param conn_id: The connection to the storage of `data`. (templated)

@@ -27,6 +27,8 @@ class Data(ABC):
     """A table at a URI, visited part by part; what a part is, the engine decides."""
 
     uri: str
+    gathered = 1_000_000
+    """Rows that a table has at most for its values to be brought together, some columns at a time."""
 
     @property
     @abstractmethod

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_segmentation.engines.spark.executors import Prepare
     from airflow_segmentation.tables.passes import Change
 
-SUMS = 128
+SUMS = 8
 """Results that come back at most where only their sum is asked for: of a sweep some 30 kB each."""
 _MARK = "_segmentation_mark"
 _ROW = (1 << 33) - 1
@@ -79,6 +79,8 @@ class Source:
 
 class SparkData(Data):
     """A table that a cluster reads. What comes of it depends on its parts, and not on who reads them."""
+
+    gathered = 100_000
 
     def __init__(self, session: Session, uri: str, source: Source) -> None:
         self.uri = uri
