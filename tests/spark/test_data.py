@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
-from airflow_segmentation.engines.spark import SparkEngine, data, folders
+from airflow_segmentation.engines.spark import SparkEngine, data
 from airflow_segmentation.engines.spark.addresses import for_cluster
 from airflow_segmentation.engines.spark.session import BATCH_ROWS
 from airflow_segmentation.errors import InputError
+from airflow_segmentation.tables import folders
 from airflow_segmentation.tables.parquet import table_written
 from spark import passes
 from spark.cluster import Cluster

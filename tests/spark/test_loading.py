@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from airflow_segmentation.engines.spark import SparkEngine, folders, loading, session
+from airflow_segmentation.engines.spark import SparkEngine, loading, session
 from airflow_segmentation.errors import InputError
+from airflow_segmentation.tables import folders
 from airflow_segmentation.tables.csv_files import Csv, csv_to_table
 from spark.cluster import Cluster
 

@@ -53,6 +53,7 @@ NOTHING = "; numeric columns are: B"
         (["..", "n.a.", "2"], "{'na_values': ['..', 'n.a.']}", [None, None, 2]),
         (["na", "1,5"], "{'decimal': ',', 'na_values': ['na']}", [None, 1.5]),
         (["unknown", "2"], "{'na_values': ['unknown']}", [None, 2]),
+        (["?", "-", "na", "2"], "{'na_values': ['-', '?', 'na']}", [None, None, None, 2]),
         (["$84,835.00", "$5"], "{'converters': {'A': ", [84835, 5]),
         (["$1,234,567", ""], "{'converters': {'A': ", [1234567, None]),
         (["8.798,08 €", "5 €"], "{'converters': {'A': ", [8798.08, 5]),
@@ -206,4 +207,24 @@ def test_a_close_name_is_offered():
 def test_of_what_is_no_table_little_is_shown_and_in_one_line(columns, shown):
     assert str(missing_column("BALANCE", "in.csv", columns)) == (
         f"Column 'BALANCE' is not in in.csv; it has: {shown}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "advised"),
+    [
+        (
+            ["A;B"],
+            "if that is more than one, name their separator: CsvLoadOperator(read_csv_kwargs={'sep': ';'})",
+        ),
+        (
+            ["5.5", "2"],
+            "if these are values, and the file has no header, name the columns: "
+            "CsvLoadOperator(read_csv_kwargs={'header': None, 'names': ['…']})",
+        ),
+    ],
+)
+def test_a_column_that_is_missed_since_the_header_was_read_wrongly_is_told(columns, advised):
+    assert str(missing_column("A", "in.csv", columns)) == (
+        f"Column 'A' is not in in.csv; it has: {', '.join(columns)}; {advised}"
     )

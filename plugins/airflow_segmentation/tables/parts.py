@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.storage.addresses import without_secrets
 from airflow_segmentation.storage.files import visible_files
+from airflow_segmentation.tables import folders
 from airflow_segmentation.tables.parquet import BATCH_ROWS, Batched, Table
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class _Part:
 class Parts(Batched):
     """The parts of a folder in the order of their names; hidden ones and those that begin with `_` are none.
 
+    What our operators wrote on a cluster tells which parts there are, in which order.
+
     A folder called `column=value` on the way to a part makes a column, as in Hive.
 
     :raises InputError: if there is no part, one is no Parquet file, or it has other columns than the first.
@@ -41,7 +44,10 @@ class Parts(Batched):
         self.uri = uri
         self._conn_id = conn_id
         self._parts = []
-        for name in visible_files(uri, conn_id):
+        told = folders.written(uri, conn_id)
+        self._facts: Mapping[str, Any] = {} if told is None else told.facts
+        own = None if told is None else [f"{told.folder}/{name}" for name, _ in told.parts]
+        for name in visible_files(uri, conn_id) if own is None else own:
             with Table(f"{uri.rstrip('/')}/{name}", conn_id) as table:
                 self._parts.append(_Part(name, table.uri, table.rows, table.schema.remove_metadata()))
         if not self._parts:
@@ -58,8 +64,8 @@ class Parts(Batched):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Nothing: parts are written by others."""
-        return {}
+        """What the operator that wrote the table left with it; empty for a table of others."""
+        return self._facts
 
     @property
     def rows(self) -> int:
@@ -123,14 +129,14 @@ class Parts(Batched):
 
         names = self.columns if columns is None else list(columns)
         schema = pa.schema([self.schema.field(name) for name in names])
-        for part, folders in zip(self._parts, self._folders, strict=True):
-            held = [name for name in names if name not in folders]
+        for part, values in zip(self._parts, self._folders, strict=True):
+            held = [name for name in names if name not in values]
             with Table(part.uri, self._conn_id) as table:
                 # Of no column a Parquet file yields no rows.
                 for batch in table.batches(held or table.columns[:1], rows):
                     arrays = [
-                        pa.repeat(_scalar(folders[name], schema.field(name).type), batch.num_rows)
-                        if name in folders
+                        pa.repeat(_scalar(values[name], schema.field(name).type), batch.num_rows)
+                        if name in values
                         else batch.column(name).cast(schema.field(name).type)
                         for name in names
                     ]

@@ -211,3 +211,31 @@ def test_a_blank_after_a_carriage_return_makes_no_rows(tmp_path, text):
     assert len(found) == len(expected)
     assert not refused or refused.endswith(f"CsvLoadOperator(read_csv_kwargs={options})")
     assert not refused or int(pd.__version__.partition(".")[0]) < 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A,B\n 1,x\n2 ,y\n",
+        "A,B\n10000000000000000001,x\n2,y\n",
+    ],
+    ids=["blanks about numbers", "more digits than a float has"],
+)
+def test_numbers_are_what_they_are_to_pandas(tmp_path, text):
+    path = written(tmp_path, text)
+    found, theirs = loaded(path, tmp_path), pd.read_csv(path)
+
+    assert [int(value) for value in found["A"].dropna()] == [int(value) for value in theirs["A"].dropna()]
+    assert pd.api.types.is_numeric_dtype(found["A"])
+
+
+def test_what_a_converter_leaves_of_several_kinds_is_text(tmp_path):
+    path = written(tmp_path, "A,B\n1,1\nx,2\n,3\n")
+
+    def converted(text: str):
+        return int(text) if text.isdigit() else text or None
+
+    found = loaded(path, tmp_path, options={"converters": {"A": converted}})["A"]
+
+    assert found.dropna().tolist() == ["1", "x"]
+    assert found.isna().tolist() == [False, False, True]

@@ -1,7 +1,7 @@
 """The engine of a Spark cluster, reached through Spark Connect. Engines' own users come in, by its one name.
 
-`session` connects and ends, `engine` opens, `loading` reads CSV files, `data` passes over a table, `folders`
-knows what a table is there, `errors` says in words what went wrong. `executors` and `lines` are what runs
+`session` connects and ends, `engine` opens, `loading` reads CSV files, `data` passes over a table, and
+`errors` says in words what went wrong. `executors` and `lines` are what runs
 there: they need numpy and pyarrow, and are sent over with the session.
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException
 
-from airflow_segmentation.engines.spark import folders
 from airflow_segmentation.engines.spark.addresses import for_cluster, name_of
 from airflow_segmentation.engines.spark.session import Session, run
 from airflow_segmentation.storage.addresses import without_secrets
+from airflow_segmentation.tables import folders
 from airflow_segmentation.tables.data import Data
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ class SparkData(Data):
             if added and self._together > 1:
                 expected, results = self._sums(results)
             early: dict[int, Any] = {}
-            for result in run(results, f"pass={uuid.uuid4().hex}"):
+            for result in run(results):
                 early[result.place] = result
                 while expected and expected[0] in early:
                     found = early.pop(expected.pop(0))

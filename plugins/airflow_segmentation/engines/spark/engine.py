@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException
 
-from airflow_segmentation.engines.spark import folders, loading
+from airflow_segmentation.engines.spark import loading
 from airflow_segmentation.engines.spark.addresses import for_cluster, require_allowed
 from airflow_segmentation.engines.spark.data import Source, SparkData, parts_of
 from airflow_segmentation.engines.spark.session import Session
 from airflow_segmentation.storage.addresses import without_secrets
 from airflow_segmentation.storage.files import open_for_reading, resolve
+from airflow_segmentation.tables import folders
 from airflow_segmentation.tables.csv_files import Csv, Loaded
 from airflow_segmentation.tables.parquet import Table
 

@@ -23,6 +23,7 @@ LONGEST = 32 << 20
 """Bytes between two quotes that are taken for one value."""
 MARKED = 64
 """First bytes of a file that tell what it is."""
+UNCLOSED = "a quote that opens does not end, and would make one value of all that follows"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HEXADECIMAL = (b"0x", b"0X")
 _WHOLE = r"^\s*[+-]?\d+\s*$"
@@ -214,10 +215,10 @@ def blocks(batches: Batches, dialect: Dialect) -> Iterator[tuple[Any, int]]:
             rest = b""
         rest = b"".join((rest, _joined(lines.slice(whole))))
         if len(rest) > LONGEST:
-            raise ValueError("a quote that opens does not end, and would make one value of all that follows")
+            raise ValueError(UNCLOSED)
     if len(rest):
         if is_open:
-            raise ValueError("a quote that opens does not end, and would make one value of all that follows")
+            raise ValueError(UNCLOSED)
         yield memoryview(rest), 0
 
 

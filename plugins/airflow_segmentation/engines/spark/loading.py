@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -190,16 +190,32 @@ def _pieces(session: Session, csv: Csv, path: str, dialect: Dialect) -> list[Pie
     with session.told(csv.uri):
         frame = _frame(session, path).select("value", mark())
         looked = frame.mapInArrow(executors.Marked(lines.Look(dialect)), executors.RESULT)
-        rows = list(run(looked, "pass=look"))
+        rows = list(run(looked))
     found = [(row, json.loads(bytes(row["value"]))) for row in rows]
     pieces = [Piece(Part(row["error"], seen["rows"], row["part"]), seen) for row, seen in found]
     pieces.sort(key=lambda piece: (piece.part.path, piece.part.start))
     require_allowed(piece.part.mark.partition(" ")[2] for piece in pieces)
     if not pieces:
         raise InputError(f"{csv.name} is empty; look at what should have written it")
+    _require_uncut(pieces)
     for piece in pieces:
         _require_csv(piece)
     return pieces
+
+
+def _require_uncut(pieces: Sequence[Piece]) -> None:
+    """Raise an error where a file was cut within quotes, or may have been."""
+    from airflow_segmentation.engines.spark import lines
+
+    counts = Counter(piece.part.path for piece in pieces)
+    for piece in pieces:
+        is_open = lines.UNCLOSED in piece.seen.get("error", "")
+        if (piece.seen["broken"] or is_open) and counts[piece.part.path] > 1:
+            raise InputError(
+                f"{without_secrets(piece.part.path)} has line breaks between quotes and is larger than "
+                f"{PIECE_BYTES >> 20} MB, so that Spark, which reads it in pieces, cannot tell where a row "
+                "ends; split the file, or load it on one machine, with spark_conn_id=None"
+            )
 
 
 def _require_csv(piece: Piece) -> None:
@@ -253,17 +269,12 @@ def _require_same_names(names: Mapping[str, Sequence[str]]) -> None:
 
 
 def _require_shape(csv: Csv, pieces: Sequence[Piece], names: Mapping[str, Sequence[str]]) -> None:
-    """Raise an error where rows have not as many fields as the header, a file is too large, or none is there.
-
-    A large file with line breaks between quotes is refused, too.
-    """
+    """Raise an error where rows are not as wide as the header, a file is too large, or there is no row."""
     limit = int(setting("max_csv_bytes"))
     sizes: dict[str, int] = defaultdict(int)
-    counts: dict[str, int] = defaultdict(int)
     for piece in pieces:
         path = piece.part.path
         sizes[path] += piece.seen["bytes"]
-        counts[path] += 1
         found, expected = len(piece.seen["kinds"]), len(names.get(path, ()))
         if piece.seen["rows"] and found != expected:
             raise InputError(
@@ -275,13 +286,6 @@ def _require_shape(csv: Csv, pieces: Sequence[Piece], names: Mapping[str, Sequen
             raise InputError(
                 f"{without_secrets(path)} is larger than {limit} bytes once decompressed, the limit of "
                 "[segmentation] max_csv_bytes; split it, or ask the administrator of this Airflow for more"
-            )
-    for piece in pieces:
-        if piece.seen["broken"] and counts[piece.part.path] > 1:
-            raise InputError(
-                f"{without_secrets(piece.part.path)} has line breaks between quotes and is larger than "
-                f"{PIECE_BYTES >> 20} MB, so that Spark, which reads it in pieces, cannot tell where a row "
-                "ends; split the file, or load it on one machine, with spark_conn_id=None"
             )
     if not any(piece.seen["rows"] for piece in pieces):
         raise InputError(f"{csv.name} has a header and no rows; there is nothing to segment")

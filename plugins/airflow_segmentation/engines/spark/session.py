@@ -399,17 +399,15 @@ def packed(path: Path, patterns: Sequence[str] = SHIPPED) -> None:
             archive.writestr(name, content)
 
 
-def run(frame: DataFrame, tag: str) -> Iterator[Any]:
-    """Yield the rows of a frame as they come, in the order of its partitions; end its job if nobody waits."""
-    spark = frame.sparkSession
-    spark.addTag(tag)
-    done = False
-    try:
-        with quiet():
-            yield from frame.toLocalIterator()
-        done = True
-    finally:
-        if not done:
-            with contextlib.suppress(Exception):
-                spark.interruptTag(tag)
-        spark.removeTag(tag)
+def run(frame: DataFrame) -> Iterator[Any]:
+    """Yield the rows of a frame as they come, in the order of its partitions.
+
+    Who closes the generator before its end ends the job.
+    """
+    with contextlib.closing(frame.toLocalIterator()) as rows:  # type: ignore[type-var]
+        while True:
+            with quiet():
+                row = next(rows, None)
+            if row is None:
+                return
+            yield row
