@@ -71,6 +71,6 @@ def engine(spark_conn_id: str, sent: None) -> Iterator[SparkEngine]:
 def connected(spark_cluster: Cluster) -> Iterator[SparkEngine]:
     """The engine in a session that all tests of a module share: executors start Python anew for each."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_CONN_SHARED", connection_to(spark_cluster))
-        with SparkEngine("shared", passes.context(task_id=f"task-{uuid.uuid4().hex}")) as engine:
+        patch.setenv("AIRFLOW_CONN_MODULE", connection_to(spark_cluster))
+        with SparkEngine("module", passes.context(task_id=f"task-{uuid.uuid4().hex}")) as engine:
             yield engine
