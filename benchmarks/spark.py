@@ -245,6 +245,7 @@ class Watching:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._connect = cluster.server_process()
         self._over = threading.Event()
         self._before: dict[psutil.Process, float] = {}
         self._cpu: dict[psutil.Process, float] = {}
@@ -276,7 +277,7 @@ class Watching:
             self._look()
 
     def _look(self) -> None:
-        self._server = max(self._server, self._taken([self._cluster.server_process()]))
+        self._server = max(self._server, self._taken([self._connect]))
         for executor in self._cluster.executor_processes():
             with suppress(psutil.NoSuchProcess):
                 family = [executor, *executor.children(recursive=True)]
