@@ -21,7 +21,7 @@ from axe_playwright_python.sync_playwright import Axe
 from browser import browser as browser
 from made.metadata import add_dag, add_run, push_progress, push_report
 from made.reports import HOSTILE, make_progress, make_report
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from sqlalchemy import delete, update
 
 SERVE = """
@@ -140,16 +140,23 @@ def test_every_chart_has_a_summary_and_a_table(url: str, page: Page, state: str)
         expect(chart.locator("table tbody tr").first).to_be_visible()
 
 
+def point_at_rest(page: Page, point: Locator) -> None:
+    """Move the mouse to a point of a chart, once the chart stands still."""
+    place = None
+    while place != (place := point.bounding_box()):
+        point.hover(force=True)
+        page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done, 200)))")
+
+
 def test_every_click_on_the_curve_moves_the_view(url: str, page: Page) -> None:
     shown(page, url + STATES["report"])
     points = page.locator("#elbow .scatterlayer .trace").first.locator(".point")
 
     for k in (3, 5, 4):  # the chart around the plot is another after each
-        points.nth(k - 1).scroll_into_view_if_needed()  # once the chart stands still
+        point_at_rest(page, points.nth(k - 1))
         # Plotly looks what is under the mouse 20 times a second, and a click is on what it saw last.
-        points.nth(k - 1).hover(force=True)
         page.wait_for_function("k => document.querySelector('#elbow-plot')._hoverdata?.[0].x === k", arg=k)
-        page.mouse.down()  # where it is: to move it there once more may meet a chart that has just moved
+        page.mouse.down()
         page.mouse.up()
         clicked = page.evaluate("performance.now()")
         expect(page.locator("#k")).to_have_value(str(k))
