@@ -36,7 +36,7 @@ test-faults:  ## Kill tasks, take database and storage away, and look whether ev
 	@.venv/bin/python -m pytest tests/faults
 
 test-spark:  ## Run what runs on Spark on a cluster of this machine; needs Java 17 (minutes)
-	$(ENVIRONMENT) test spark
+	$(ENVIRONMENT) test spark s3
 	@.venv/bin/python -m pytest tests/spark
 
 test-compose:  ## Run docker-compose.yaml itself; needs Docker, Compose 2 and the base images (minutes)
