@@ -278,6 +278,4 @@ def failed(cluster: Cluster, jobs: int) -> int:
 )
 def test_uris_are_what_the_cluster_calls_them(uri: str, expected: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AIRFLOW_CONN_CONN", json.dumps({"conn_type": "aws", "login": "x", "password": "y"}))
-    if uri.startswith("s3"):
-        pytest.importorskip("s3fs")
     assert for_cluster(uri) == expected
