@@ -62,6 +62,7 @@ class Cluster:
     :param executor_memory: of each executor's JVM, as Spark writes it.
     :param server_memory: of the Connect server's JVM; Spark's own default is 1 GB.
     :param settings: Spark's, for the Connect server and what runs there.
+    :param java: options of every JVM.
     :param python: the Python of executors, by default the one that Spark is installed for.
     """
 
@@ -76,6 +77,7 @@ class Cluster:
         executor_memory: str = "1g",
         server_memory: str = "1g",
         settings: Mapping[str, str] | None = None,
+        java: str = "",
         python: Path | None = None,
     ) -> None:
         self.home = home.absolute()
@@ -83,6 +85,7 @@ class Cluster:
         self.executor_memory = executor_memory
         self.server_memory = server_memory
         self.settings = dict(settings or {})
+        self.java = java
         self.python = python or PYTHON
         names = [MASTER, "master-ui", SERVER, "ui", *(f"worker-{i}-ui" for i in range(workers))]
         self._ports = {name: free_port() for name in names}
@@ -299,7 +302,7 @@ class Cluster:
             "SPARK_PUBLIC_DNS": HOST,
             "SPARK_LOCAL_DIRS": str(self.home / "tmp"),
             "TMPDIR": str(self.home / "tmp"),
-            "JDK_JAVA_OPTIONS": f"-Djava.io.tmpdir={self.home / 'tmp'}",
+            "JDK_JAVA_OPTIONS": f"-Djava.io.tmpdir={self.home / 'tmp'} {self.java}",
             "PYSPARK_PYTHON": str(self.python),
         }
 

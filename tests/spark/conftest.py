@@ -17,7 +17,8 @@ from spark.cluster import Cluster, running
 @pytest.fixture(scope="session")
 def spark_cluster() -> Iterator[Cluster]:
     """A cluster of which everything runs; a test may have left it without an executor for a moment."""
-    with running() as cluster:
+    # Tests are over before code that is compiled at length has paid for itself.
+    with running(java="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC") as cluster:
         yield cluster
 
 

@@ -83,15 +83,3 @@ def test_a_job_survives_what_is_killed(cluster: Cluster, session: Any, victim: s
             gate.touch()
         assert sorted(done.result()["id"].to_pylist()) == list(range(400))
     assert len(cluster.jobs()) == before + 1
-
-
-def test_a_server_that_was_killed_starts_again_at_the_same_address(cluster: Cluster):
-    from pyspark.sql import SparkSession
-
-    before = cluster.api
-    cluster.kill_server()
-    cluster.start_server()
-    assert cluster.api != before
-    session = SparkSession.builder.remote(cluster.url).create()
-    assert session.range(3).count() == 3
-    session.stop()

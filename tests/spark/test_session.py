@@ -339,7 +339,6 @@ def test_the_next_try_ends_what_a_killed_one_left(
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=dict(os.environ)) as client:
         cluster.until(Path(f"{gate}.reached").exists, "Nothing was read", 60)
         client.kill()
-    time.sleep(2)
     assert running(cluster, "left")
     with SparkEngine(spark_conn_id, passes.context(2, "left")):
         cluster.until(lambda: not running(cluster, "left"), "The job goes on", 20)

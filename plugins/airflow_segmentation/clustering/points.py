@@ -65,12 +65,14 @@ class Points:
     """
 
     def __init__(self, rows: Floats, weights: Floats) -> None:
-        rows, self.weights = _distinct(rows, weights)
-        self.mean: Floats = self.weights @ rows / self.weights.sum()
-        self.centred: Floats = rows - self.mean
+        self.centred: Floats
+        self.centred, self.weights = _distinct(rows, weights)
+        self.mean: Floats = self.weights @ self.centred / self.weights.sum()
+        self.centred -= self.mean
         self.squares: Floats = np.einsum("ij,ij->i", self.centred, self.centred)
         self.total = float(self.weights @ self.squares)
-        self.augmented: NDArray[np.floating[Any]] = np.hstack([self.centred, np.ones((len(rows), 1))])
+        ones = np.ones((len(self), 1))
+        self.augmented: NDArray[np.floating[Any]] = np.hstack([self.centred, ones])
         self.weighted: Floats = self.augmented * self.weights[:, None]
         self.scale = 1.0
 
@@ -212,13 +214,17 @@ def _measured(points: Points, centers: Floats, labels: Ints) -> Segments:
 
 
 def _distinct(rows: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    rows, weights = rows[weights > 0], weights[weights > 0]
+    """Return the different rows, sorted, and the weight of each; both are copies."""
+    if not (weights > 0).all():
+        rows, weights = rows[weights > 0], weights[weights > 0]
     order = rows[:, 0].argsort(kind="stable")
     if (np.diff(rows[order, 0]) == 0).any():  # the others decide, which takes as long for each of them
         order = np.lexsort(rows.T[::-1])
     rows, weights = rows[order], weights[order]
     first = np.ones(len(rows), bool)
     first[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    if first.all():
+        return rows, weights
     return rows[first], np.add.reduceat(weights, np.flatnonzero(first))
 
 

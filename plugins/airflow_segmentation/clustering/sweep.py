@@ -127,7 +127,9 @@ def sweep_table(
         sampled = table.count > FULL
         sample = table.sample(_sample_size(table.features), random_state)
         weights = np.ones(len(sample.rows)) if sample.weights is None else sample.weights
-        points = Points(sample.rows, weights)
+        points, fit_rows = Points(sample.rows, weights), len(sample.rows)
+        mean = sample.mean
+        del sample  # which of many features is as large as all that the fits take
         if len(points) > 1 and points.total < np.finfo(np.float64).tiny:
             raise ValueError("The rows differ by so little that squares of it vanish; scale them first")
         k_max = _possible(k_max, k_min, len(points))
@@ -156,7 +158,7 @@ def sweep_table(
                 report()
         segments = [fit.segments.moved(points.mean) for fit in fits]
         if sampled:
-            centers = [sample.mean[None], *(one.centers for one in segments[1:])]
+            centers = [mean[None], *(one.centers for one in segments[1:])]
             segments = _measured(table, centers, report)
             while rising := [i for i in range(1, len(fits)) if segments[i].inertia > segments[i - 1].inertia]:
                 # The sample ranks these k otherwise. The neighbour's centres and more never cost more.
@@ -165,7 +167,7 @@ def sweep_table(
                         with_farthest(points, centers[i - 1] - points.mean, k_values[i]) + points.mean
                     )
                 segments = _measured(table, centers, lambda _: None)
-    return _finished(fits, segments, k_min, table.count, len(sample.rows), whole=not table.weighted)
+    return _finished(fits, segments, k_min, table.count, fit_rows, whole=not table.weighted)
 
 
 def _measured(table: Rows, centers: list[Floats], report: Callable[[int], None]) -> list[Segments]:
