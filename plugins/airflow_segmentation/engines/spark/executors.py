@@ -46,14 +46,10 @@ class Visited:
     prepare: Prepare | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Batches:
-        part = _parted(batches, self.names)
+        part = _placed(batches, self.names, self.places)
         if part is None:
             return
-        mark, rows = part
-        place = _place(self.places, mark)
-        if place == EMPTY:
-            _drain(rows)
-            return
+        place, rows = part
         with one_thread():
             read = rows if self.prepare is None else self.prepare(place, rows)
             error, value = None, None
@@ -95,14 +91,10 @@ class Changed:
     prepare: Prepare | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Batches:
-        part = _parted(batches, self.names)
+        part = _placed(batches, self.names, self.places)
         if part is None:
             return
-        mark, rows = part
-        place = _place(self.places, mark)
-        if place == EMPTY:
-            _drain(rows)
-            return
+        place, rows = part
         if self.tasks.get(_task()) != place:
             raise RuntimeError(f"{CHANGED}: task {_task()} reads part {place}")
         with one_thread():
@@ -160,6 +152,22 @@ class one_thread:
             self._limits.restore_original_limits()
 
 
+def _placed(
+    batches: Iterable[pa.RecordBatch], names: Sequence[str], places: Mapping[str, int]
+) -> tuple[int, Batches] | None:
+    """Return the place of a part, and its rows; None where there are no rows."""
+    part = _parted(batches, names)
+    if part is None:
+        return None
+    mark, rows = part
+    if mark not in places:
+        raise RuntimeError(f"{CHANGED}: {mark}")
+    if places[mark] == EMPTY:
+        _drain(rows)
+        return None
+    return places[mark], rows
+
+
 def _parted(batches: Iterable[pa.RecordBatch], names: Sequence[str]) -> tuple[str, Batches] | None:
     """Return the mark of a part, and its rows without the mark; None where there are no rows."""
     filled = (batch for batch in batches if batch.num_rows)
@@ -186,12 +194,6 @@ def _drain(batches: Batches) -> None:
     """Take what is left: Spark's own protocol wants all of a part taken."""
     for _ in batches:
         pass
-
-
-def _place(places: Mapping[str, int], mark: str) -> int:
-    if mark not in places:
-        raise RuntimeError(f"{CHANGED}: {mark}")
-    return places[mark]
 
 
 def _task() -> int:
