@@ -1,9 +1,13 @@
 """Starting centres for every k, by chains that lead from each k to its neighbours.
 
 Going up, a chain adds one centre where it saves most, and runs Lloyd's iterations; going down, it drops the
-centre that is missed least, and runs Lloyd's iterations; for each k the better of the two stays. This happens
-on some hundred cells instead of all points, for several chains at once, so it takes the same fraction of a
-second however large the data is. What it finds is where Lloyd's iterations over all points begin.
+centre that is missed least, and runs Lloyd's iterations; for each k the better of the two stays. Of few
+centres a chain may have the wrong ones and no way to the right ones, so each k is begun anew as well, the more
+often the fewer centres and cells there are. All this happens on some hundred cells instead of all points, for
+several chains at once, so it takes the same fraction of a second however large the data is. What it finds is
+where Lloyd's iterations over all points begin.
+
+Where there is one feature, chains are not needed: see `line.py`.
 """
 
 from __future__ import annotations
@@ -12,14 +16,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from airflow_segmentation.clustering.line import on_a_line
 from airflow_segmentation.clustering.points import Floats, Ints, Points, distance_product, summed
 
 CELLS_PER_SEGMENT = 16
-LEAST_CELLS = 800
+LEAST_CELLS = 1200
 POINTS_PER_CELL = 80
-CANDIDATES = 16
-"""Points drawn for each new centre. More gain little; fewer make the chains differ, and higher k worse."""
-TOL = 1e-3
+CELLS_ON_A_LINE = 2**12
+CANDIDATES = 8
+"""Cells drawn for each new centre. More gain little."""
+BEGUN = 64
+"""How often each chain begins anew, times the square of k."""
+MOST_BEGUN = 8
+RIVALS = 3
+"""Cells drawn for each centre of a beginning: fewer, so that beginnings differ."""
+TURNS = 3
+"""How often the best chain goes up and down once more."""
+TOL = 2e-3
 MAX_ITER = 50
 CACHED = 2**17
 """Distances of as many chains as are taken at once: so many stay in a core's cache."""
@@ -45,10 +58,25 @@ class Starts:
         return replace(self, centers=[centers + offset for centers in self.centers])
 
 
-def starts(points: Points, k_max: int, chains: int, seed: int) -> Starts:
-    """Find starting centres for each k from 1 to `k_max`."""
-    means, weights, _ = rough_cells(points, k_max)
-    found = walk(Cells(means, np.broadcast_to(weights, (chains, len(weights)))), k_max, seed)
+def starts(points: Points, k_max: int, chains: int, seed: int, thoroughness: int = 1) -> Starts:
+    """Find starting centres for each k from 1 to `k_max`: where there is one feature, the best there are.
+
+    Parameters
+    ----------
+    thoroughness : int
+        How many times as many chains there are, and as many beginnings anew.
+    """
+    if points.centred.shape[1] == 1:
+        means, weights, _ = cells(points, max(CELLS_ON_A_LINE, CELLS_PER_SEGMENT * k_max))
+        order = means[:, 0].argsort()
+        found = on_a_line(means[order, 0], weights[order], min(k_max, len(means)))
+    else:
+        means, weights, _ = rough_cells(points, k_max)
+        chains *= thoroughness
+        rough = Cells(means, np.broadcast_to(weights, (chains, len(weights))))
+        found = walk(rough, k_max, seed, thoroughness)
+        best = Cells(means, weights[None])
+        found = _beside(_turned(best, [_best(each) for each in found], seed), found)
     within = max(points.total - float(weights @ np.einsum("ij,ij->i", means, means)), 0.0)
     left = within + float(found[-1][1].min())
     tiny = np.finfo(float).tiny
@@ -67,12 +95,14 @@ def rough_cells(points: Points, k_max: int) -> tuple[Floats, Floats, Ints]:
 def cells(points: Points, limit: int) -> tuple[Floats, Floats, Ints]:
     """Return the means and the weights of at most `limit` cells that part the points, and each point's cell.
 
-    Cells of more than their share of the SSE are halved at their mean, across the feature in which they vary
+    Of no more points than that each is a cell. Else cells of more than their share of the SSE are halved at their mean, across the feature in which they vary
     most, until there are `limit` (Su and Dy, "In search of deterministic methods for initializing K-means",
     2007). Means are in the points' centred coordinates.
     """
-    labels = np.zeros(len(points), np.intp)
     every = np.arange(len(points))
+    if len(points) <= limit:
+        return points.centred, points.weights, every
+    labels = np.zeros(len(points), np.intp)
     count = 1
     while True:
         sums = summed(labels, points.weighted, count)
@@ -115,25 +145,60 @@ class Cells:
         return (distance_product(centers.reshape(-1, features)) @ self._transposed).reshape(chains, k, -1)
 
 
-def walk(rough: Cells, k_max: int, seed: int) -> list[tuple[Floats, Floats]]:
-    """Go up to `k_max` and back down, and return the centres and the SSE of all chains for each k.
+Found = list[tuple[Floats, Floats]]
+"""For each k the centres of all chains, of shape (n_chains, k, n_features), and their SSE, (n_chains,)."""
 
-    Centres have the shape (n_chains, k, n_features), SSE over the cells (n_chains,).
-    """
+
+def walk(rough: Cells, k_max: int, seed: int, thoroughness: int = 1) -> Found:
+    """Go up to `k_max` and back down, and return what all chains found for each k, with the SSE over cells."""
     total = rough.weights.sum(axis=1, keepdims=True)
     mean = rough.weights @ rough.means / total
     scatter = rough.weights @ rough.squares - total[:, 0] * np.einsum("ij,ij->i", mean, mean)
-    centers, costs = [mean[:, None]], [np.maximum(scatter, 0.0)]
+    found = [(mean[:, None], np.maximum(scatter, 0.0))]
     for k in range(2, min(k_max, len(rough.means)) + 1):
         rng = np.random.default_rng([seed, k])
-        found, cost = _lloyd(rough, _grown(rough, centers[-1], rng))
-        centers.append(found)
-        costs.append(cost)
-    for i in range(len(centers) - 2, 0, -1):
-        found, cost = _lloyd(rough, _shrunk(rough, centers[i + 1]))
-        better = cost < costs[i]
-        centers[i][better], costs[i][better] = found[better], cost[better]
-    return list(zip(centers, costs, strict=True))
+        own = _lloyd(rough, _grown(rough, found[-1][0], rng))
+        for _ in range(min(thoroughness * BEGUN // k**2, MOST_BEGUN)):
+            _take_better(own, _lloyd(rough, _begun(rough, k, rng)))
+        found.append(own)
+    _go_down(rough, found)
+    return found
+
+
+def _turned(rough: Cells, found: Found, seed: int) -> Found:
+    """Go up and down again, from what was found."""
+    for turn in range(1, TURNS + 1):
+        for k, own in enumerate(found[1:], start=2):
+            rng = np.random.default_rng([seed, k, turn])
+            _take_better(own, _lloyd(rough, _grown(rough, found[k - 2][0], rng)))
+        _go_down(rough, found)
+    return found
+
+
+def _go_down(rough: Cells, found: Found) -> None:
+    """Put what is better from the last k down to the second in the place of what was found."""
+    for above, own in zip(found[:1:-1], found[-2:0:-1], strict=True):
+        _take_better(own, _lloyd(rough, _shrunk(rough, above[0])))
+
+
+def _take_better(own: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> None:
+    """Put another's centres and SSE in the place of a chain's own where they are better."""
+    better = other[1] < own[1]
+    own[0][better], own[1][better] = other[0][better], other[1][better]
+
+
+def _best(found: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Return a copy of what the best chain found."""
+    centers, costs = found
+    best = costs.argmin()
+    return centers[best, None].copy(), costs[best, None].copy()
+
+
+def _beside(one: Found, others: Found) -> Found:
+    """Put together what chains found."""
+    return [
+        (np.concatenate([a, b]), np.concatenate([c, d])) for (a, c), (b, d) in zip(one, others, strict=True)
+    ]
 
 
 def _lloyd(rough: Cells, centers: Floats) -> tuple[Floats, Floats]:
@@ -166,6 +231,30 @@ def _lloyd_together(rough: Cells, centers: Floats, weights: Floats) -> tuple[Flo
     return centers, costs
 
 
+def _begun(rough: Cells, k: int, rng: np.random.Generator) -> Floats:
+    """Return k centres for each chain, drawn as the greedy k-means++ does (see :func:`_grown`)."""
+    nearest = np.ones_like(rough.weights)
+    centers = np.empty((len(nearest), 0, rough.means.shape[1]))
+    for _ in range(k):
+        rivals = _drawn(rough, nearest, RIVALS, rng)
+        apart = np.maximum(rough.distances(rivals) + rough.squares, 0.0)
+        if centers.shape[1]:
+            np.minimum(apart, nearest[:, None], out=apart)
+        best = np.einsum("ijk,ik->ij", apart, rough.weights).argmin(axis=1)
+        chains = np.arange(len(best))
+        centers = np.concatenate([centers, rivals[chains, best, None]], axis=1)
+        nearest = apart[chains, best]
+    return centers
+
+
+def _drawn(rough: Cells, nearest: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """Draw cells for each chain, with a chance in proportion to weight times squared distance."""
+    share = np.cumsum(nearest * rough.weights, axis=1)
+    marks = rng.random((len(share), count)) * share[:, -1:]
+    drawn = np.array([np.searchsorted(own, mark) for own, mark in zip(share, marks, strict=True)])
+    return rough.means[np.minimum(drawn, len(rough.means) - 1)]
+
+
 def _grown(rough: Cells, centers: Floats, rng: np.random.Generator) -> Floats:
     """Add to each chain, of some cells drawn, the one that saves the most SSE.
 
@@ -173,10 +262,7 @@ def _grown(rough: Cells, centers: Floats, rng: np.random.Generator) -> Floats:
     and Vassilvitskii, 2007).
     """
     nearest = np.maximum(rough.distances(centers).min(axis=1) + rough.squares, 0.0)
-    share = np.cumsum(nearest * rough.weights, axis=1)
-    marks = rng.random((len(centers), CANDIDATES)) * share[:, -1:]
-    drawn = np.array([np.searchsorted(own, mark) for own, mark in zip(share, marks, strict=True)])
-    rivals = rough.means[np.minimum(drawn, len(rough.means) - 1)]
+    rivals = _drawn(rough, nearest, CANDIDATES, rng)
     gain = (nearest - rough.squares)[:, None] - rough.distances(rivals)
     saved = np.einsum("ijk,ik->ij", np.maximum(gain, 0.0, out=gain), rough.weights)
     newcomers = rivals[np.arange(len(centers)), saved.argmax(axis=1)]

@@ -21,7 +21,7 @@ class KMeansSweep(BaseEstimator):
     ----------
     k_min, k_max : int, default=1, 49
         Smallest and largest k. With fewer distinct rows than `k_max` the range ends there, with a warning.
-    n_init : int, default=8
+    n_init : int, default=4
         Chains that look for starting centres, each with its own chance; for each k the best is taken.
     max_iter : int, default=300
         Most of Lloyd's iterations for one k.
@@ -76,7 +76,7 @@ class KMeansSweep(BaseEstimator):
         k_min: int = 1,
         k_max: int = 49,
         *,
-        n_init: int = 8,
+        n_init: int = 4,
         max_iter: int = 300,
         tol: float = 0.0,
         random_state: int | np.random.RandomState | None = None,

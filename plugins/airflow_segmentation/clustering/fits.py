@@ -5,6 +5,10 @@ so their best means less, and Lloyd's iterations are long. There, values of k ar
 down, which takes half the time: the last begins on few points, each other with the centres of the one before
 but the one that is missed least, which are near to where it ends. Each run is done twice, from other centres,
 and for each k the better fit stays.
+
+Small data costs little, and is where K-means is easily some per cent worse than it could be. So the fewer
+points and centres there are, the more chains there are and the more of their centres are fitted; and where
+Lloyd's iterations end, single points go on.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from airflow_segmentation.clustering.chain import starts
+from airflow_segmentation.clustering.exchanging import exchanged
 from airflow_segmentation.clustering.parallel import parallel_map
 from airflow_segmentation.clustering.points import (
     Floats,
@@ -32,6 +37,13 @@ FEW = 2**15
 FEW_TOL = 1e-4
 HIDDEN = 0.3
 """Share of the SSE that cells hide, from which values of k are fitted in runs."""
+THOROUGH, MOST_THOROUGH = 2**25, 4
+"""Values of points, times all centres of the range, that are swept once; fewer are as many times more
+thoroughly, up to a limit."""
+EXCHANGED = 2**16
+"""Points times centres up to which single points go to other segments."""
+BEYOND = 4
+"""How many k beyond the last the chains go: what is found there is the way back to the last."""
 LEFT = 1e-2
 """Share of the total SSE that segments leave, from which single precision tells their points apart."""
 
@@ -107,17 +119,20 @@ class _Way:
     ) -> None:
         self._points, self._few, self._max_iter = points, points, max_iter
         self._tol = tol
+        if sampled:
+            self._few = points.thinned(max(FEW, 16 * k_max))
+            self._tol = max(tol, SAMPLE_TOL)
+        k_all = k_max * (k_max + 1) // 2
+        self._fitted = max(1, min(THOROUGH // (self._few.centred.size * k_all), MOST_THOROUGH))
+        beyond = max(BEYOND, _spare(k_max)) if sampled else BEYOND
+        self._begin = starts(self._few, k_max + beyond, n_init, random_state, self._fitted)
         self._in_runs = False
-        if not sampled:
-            self._begin = starts(points, k_max, n_init, random_state)
-            return
-        self._few = points.thinned(max(FEW, 16 * k_max))
-        self._begin = starts(self._few, k_max + _spare(k_max), n_init, random_state).moved(self._few.mean)
-        self._tol = max(tol, SAMPLE_TOL)
-        self._in_runs = self._begin.hidden > HIDDEN
-        if self._begin.left > LEFT:
-            points.compare_in_single_precision()
-            self._few.compare_in_single_precision()
+        if sampled:
+            self._begin = self._begin.moved(self._few.mean)
+            self._in_runs = self._begin.hidden > HIDDEN
+            if self._begin.left > LEFT:
+                points.compare_in_single_precision()
+                self._few.compare_in_single_precision()
 
     def runs(self, k_values: list[int]) -> list[list[int]]:
         """Part the values of k from the last down, so that it does not matter which of them are done."""
@@ -129,10 +144,11 @@ class _Way:
         return runs
 
     def beginnings(self, k: int) -> list[Floats]:
-        """Return one or two sets of centres from which to do a run that ends at k."""
-        best = self._begin.at(k)[0]
+        """Return sets of centres from which to do a run that ends at k."""
+        found = self._begin.at(k)
         if not self._in_runs:
-            return [best]
+            return list(found[: self._fitted])
+        best = found[0]
         other = self._begin.at(k + _spare(k))[:2][-1]
         return [self._pruned(centers, k) for centers in (best, other)]
 
@@ -153,6 +169,10 @@ class _Way:
         started = time.perf_counter()
         centers = with_farthest(self._points, without_least(self._points, centers, k), k)
         segments, n_iter = lloyd(self._points, centers, self._tol, self._max_iter)
+        if k * len(self._points) <= EXCHANGED and n_iter < self._max_iter:
+            centers = exchanged(self._points, segments.centers, self._tol, self._max_iter)
+            segments, more = lloyd(self._points, centers, self._tol, self._max_iter)
+            n_iter += more
         return Fit(segments, n_iter, time.perf_counter() - started)
 
     def _pruned(self, centers: Floats, k: int) -> Floats:

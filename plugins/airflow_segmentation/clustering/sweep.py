@@ -80,7 +80,7 @@ def sweep_table(
     *,
     k_min: int = 1,
     k_max: int = 49,
-    n_init: int = 8,
+    n_init: int = 4,
     max_iter: int = 300,
     tol: float = 0.0,
     random_state: int = 0,
