@@ -48,15 +48,23 @@ def test_columns_of_few_rows_are_described_as_pandas_does(tmp_path, monkeypatch,
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 1000), discrete=st.booleans(), fewest=st.sampled_from([40, 1024]))
+@given(
+    seed=st.integers(0, 1000),
+    discrete=st.booleans(),
+    fewest=st.sampled_from([40, 1024]),
+    sample=st.sampled_from([0, 30, 3000]),
+    sure=st.sampled_from([0.0, 4.0]),
+)
 def test_quantiles_of_many_rows_are_off_by_a_thousandth_of_the_range(
-    tmp_path_factory, seed, discrete, fewest
+    tmp_path_factory, seed, discrete, fewest, sample, sure
 ):
     frame = customers(seed, 3001, discrete)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows, "BATCH", 1000)
         patch.setattr(Table, "gathered", 1000)
         patch.setattr(quantiles, "COUNTS", 27 * fewest)
+        patch.setattr(quantiles, "SAMPLE_ROWS", sample)
+        patch.setattr(quantiles, "SURE", sure)
         found = described(frame, tmp_path_factory.mktemp("many"))
     mean, wanted = by_pandas(frame)
 
@@ -80,3 +88,17 @@ def test_a_median_among_few_different_values_is_one_of_them(tmp_path, monkeypatc
         found = describe(table, ["age"], Segmenting(), [0.5])
 
     assert found.quantiles.ravel() == pytest.approx([0.7], rel=1e-12)
+
+
+def test_two_passes_find_the_quartiles_of_many_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(Table, "gathered", 1000)
+    values = np.random.default_rng(0).lognormal(size=(200_000, 2))
+    pq.write_table(pa.table({"x": values[:, 0], "y": values[:, 1]}), tmp_path / "rows.parquet")
+    each, visits = Table.each, []
+    monkeypatch.setattr(Table, "each", lambda *args, **given: visits.append(args) or each(*args, **given))
+    with Table(str(tmp_path / "rows.parquet")) as table:
+        found = describe(table, ["x", "y"], Segmenting(["x"], np.array([[0.5], [3.0]])), QUARTILES)
+
+    assert len(visits) == 2
+    own = values[np.abs(values[:, 0] - 0.5) < np.abs(values[:, 0] - 3.0)]
+    assert found.quantiles[:, 0].T == pytest.approx(np.quantile(own, QUARTILES, axis=0), rel=2e-3)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airflow_segmentation.clustering.arrow import as_matrix
-from airflow_segmentation.clustering.points import Floats
+from airflow_segmentation.clustering.points import Floats, blocks
 from airflow_segmentation.clustering.rows import Arrays, Parted
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Moments:
     """Mean and standard deviation of rows that come in batches.
 
-    Each batch's own sums of squares are put together (Chan, Golub and LeVeque, 1983): a column of small
+    Each block's own sums of squares are put together (Chan, Golub and LeVeque, 1983): a column of small
     differences around a large value keeps them, and one of a single value has a deviation of exactly 0.
     """
 
@@ -31,12 +31,14 @@ class Moments:
 
     def add(self, rows: Floats) -> None:
         """Take in a batch of rows, of shape (n_rows, n_features)."""
-        if not len(rows):
-            return
-        # Of differences from the first row: those of a column of one value are exactly 0.
-        moved = rows - rows[0]
-        mean = moved.mean(axis=0)
-        self.put_together([np.array(len(rows)), rows[0], mean, ((moved - mean) ** 2).sum(axis=0)])
+        for block in blocks(len(rows)):
+            some = rows[block]
+            # Of differences from the first row: those of a column of one value are exactly 0.
+            moved = some - some[0]
+            mean = moved.mean(axis=0)
+            moved -= mean
+            squares = np.einsum("ij,ij->j", moved, moved)
+            self.put_together([np.array(len(some)), some[0], mean, squares])
 
     def put_together(self, part: Arrays) -> None:
         """Take in the number of rows, the first, the mean of what differs from that, and the squares of what
