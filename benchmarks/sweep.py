@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import battery
 import numpy as np
 from making import FEATURES, customers, make_large
 from peers import PEERS, fitter, installed, one_thread
@@ -27,7 +28,7 @@ from processes import ROOT, RUNS, Row, Timed, alternating, measured, median
 
 README = ROOT / "benchmarks" / "README.md"
 RESULTS = ROOT / "benchmarks" / "sweep.json"
-sys.path.insert(0, str(ROOT / "plugins"))
+sys.path[:0] = [str(ROOT / folder) for folder in ("plugins", "tests")]
 
 BATCH = 2**18
 """Rows read at a time."""
@@ -255,6 +256,7 @@ WORKS: dict[str, Callable[..., dict[str, Any]]] = {
             large_peer,
         ),
         *(csv_ours, csv_pandas, csv_polars, csv_duckdb, read_pyarrow, read_polars, read_duckdb),
+        *battery.WORKS,
     )
 }
 
@@ -416,12 +418,14 @@ def compare_files(folder: Path, figures: dict[str, Any]) -> list[Row]:
 
 COMPARISONS: dict[str, Callable[[Path, dict[str, Any]], list[Row]]] = {
     "small": compare_small,
+    "battery": battery.compare_battery,
     "busy": compare_busy,
     **{name: partial(compare_large, name) for name in LARGE},
     "files": compare_files,
 }
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "small": table_of_peers,
+    "battery": battery.table_of_battery,
 }
 """What stands below the rows of all comparisons."""
 
