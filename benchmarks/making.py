@@ -52,3 +52,12 @@ def make_large(path: Path, rows: int, features: int) -> None:
     with pq.ParquetWriter(path, schema) as writer:
         for table in made_tables(rows // MILLION, features):
             writer.write_table(table)
+
+
+def make_parts(folder: Path, parts: int, rows: int, features: int) -> None:
+    """Write the same rows as a folder of so many files."""
+    import pyarrow.parquet as pq
+
+    folder.mkdir()
+    for place, table in enumerate(made_tables(parts, features, rows)):
+        pq.write_table(table, folder / f"part-{place:05}.parquet")

@@ -2,7 +2,8 @@
 
 Run as `.venv/bin/python benchmarks/sweep.py`; works that are compared take turns, and medians are shown.
 Prints the table, writes it into benchmarks/README.md and all figures to benchmarks/sweep.json. Names of
-comparisons, such as `small busy`, run only these; the others keep the figures that they had.
+comparisons, such as `small busy`, run only these; the others keep the figures that they had. `"100M x 3"`
+runs when it is named only.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 import battery
 import numpy as np
+import tasks
 from making import FEATURES, customers, make_large
 from peers import PEERS, fitter, installed, one_thread
 from processes import ROOT, RUNS, Row, Timed, alternating, measured, median
@@ -257,6 +259,7 @@ WORKS: dict[str, Callable[..., dict[str, Any]]] = {
         ),
         *(csv_ours, csv_pandas, csv_polars, csv_duckdb, read_pyarrow, read_polars, read_duckdb),
         *battery.WORKS,
+        *tasks.WORKS,
     )
 }
 
@@ -421,11 +424,14 @@ COMPARISONS: dict[str, Callable[[Path, dict[str, Any]], list[Row]]] = {
     "battery": battery.compare_battery,
     "busy": compare_busy,
     **{name: partial(compare_large, name) for name in LARGE},
+    "choose": tasks.compare_choose,
+    tasks.ENORMOUS: tasks.compare_enormous,
     "files": compare_files,
 }
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "small": table_of_peers,
     "battery": battery.table_of_battery,
+    tasks.ENORMOUS: tasks.table_of_tasks,
 }
 """What stands below the rows of all comparisons."""
 
@@ -441,7 +447,8 @@ def table(rows: list[Row]) -> str:
 def main() -> int:
     """Do the comparisons; return 1 where one misses."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(COMPARISONS)}; all by default")
+    told = f"all but {tasks.ENORMOUS} by default"
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(COMPARISONS)}; {told}")
     parser.add_argument("--work", choices=WORKS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -454,7 +461,7 @@ def main() -> int:
         return 0
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with tempfile.TemporaryDirectory(prefix="segmentation-bench-") as folder:
-        for name in arguments.names or COMPARISONS:
+        for name in arguments.names or [each for each in COMPARISONS if each != tasks.ENORMOUS]:
             figures: dict[str, Any] = {}
             compared = COMPARISONS[name](Path(folder), figures)
             known[name] = {"rows": [(*row, bool(met)) for *row, met in compared], "figures": figures}
