@@ -36,7 +36,9 @@ RESULTS = ROOT / "benchmarks" / "spark.json"
 sys.path[:0] = [str(ROOT / folder) for folder in ("plugins", "tests/spark", "scripts")]
 
 from cluster import HOST, Cluster, running  # noqa: E402
-from sweep import LARGE, Timed, customers, make_large  # noqa: E402
+from making import MILLION, customers, make_large  # noqa: E402
+from processes import Timed  # noqa: E402
+from sweep import LARGE  # noqa: E402
 
 MLLIB_K = (3, 10, 25)
 """k at which MLlib is timed; between them its time is interpolated, beyond them taken as at the last."""
@@ -45,7 +47,6 @@ TASKS = (1, 2, 4)
 """How many files, each of which is a task's, data is in."""
 ENORMOUS = "100M x 3"
 DATA = (*LARGE, ENORMOUS)
-MILLION = 1_000_000
 STEP = "ended:"
 """What a work prints before the name of a step, for the CPU that the cluster took meanwhile."""
 BEGIN, END = "<!-- spark: begin -->", "<!-- spark: end -->"

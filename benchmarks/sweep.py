@@ -2,7 +2,8 @@
 
 Run as `.venv/bin/python benchmarks/sweep.py`; works that are compared take turns, and medians are shown.
 Prints the table, writes it into benchmarks/README.md and all figures to benchmarks/sweep.json. Names of
-comparisons, such as `small busy`, run only these; the others keep the figures that they had.
+comparisons, such as `small busy`, run only these; the others keep the figures that they had. `"100M x 3"`
+runs when it is named only.
 """
 
 from __future__ import annotations
@@ -12,60 +13,34 @@ import hashlib
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import battery
 import numpy as np
+import tasks
+from making import FEATURES, customers, make_large
+from peers import PEERS, fitter, installed, one_thread
+from processes import ROOT, RUNS, Row, Timed, alternating, measured, median
 
-ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "benchmarks" / "README.md"
 RESULTS = ROOT / "benchmarks" / "sweep.json"
-sys.path.insert(0, str(ROOT / "plugins"))
+sys.path[:0] = [str(ROOT / folder) for folder in ("plugins", "tests")]
 
 BATCH = 2**18
 """Rows read at a time."""
-FEATURES = ["BALANCE", "PURCHASES", "CREDIT_LIMIT"]
 K = range(1, 50)
-RUNS = 3
 SEEDS = range(10)
 TIMED_K = (3, 10, 25, 49)
 """k at which scikit-learn is timed on large data; between them its time is interpolated."""
 LARGE = {"1M x 3": (1_000_000, 3, 30), "10M x 3": (10_000_000, 3, 60), "1M x 17": (1_000_000, 17, 20)}
 """Rows, features, and how many times faster the sweep should be."""
 BEGIN, END = "<!-- sweep: begin -->", "<!-- sweep: end -->"
-
-
-def customers() -> np.ndarray:
-    """Return the three features of the shipped customers, scaled to 0..1."""
-    import pandas as pd
-
-    rows = pd.read_csv(ROOT / "data" / "file.csv")[FEATURES].dropna().to_numpy()
-    return (rows - rows.min(axis=0)) / (rows.max(axis=0) - rows.min(axis=0))
-
-
-def make_large(path: Path, rows: int, features: int) -> None:
-    """Write rows with long tails: jittered customers, or where there are more features, mixed factors."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rng = np.random.default_rng(0)
-    base, mixing = customers(), rng.normal(size=(4, features))
-    names = [f"f{i}" for i in range(features)]
-    with pq.ParquetWriter(path, pa.schema([(name, pa.float64()) for name in names])) as writer:
-        for _ in range(rows // 1_000_000):
-            if features == 3:
-                part = base[rng.integers(len(base), size=1_000_000)] * rng.lognormal(0, 0.15, (1_000_000, 3))
-            else:
-                factors = rng.normal(size=(1_000_000, 4)) @ mixing
-                part = np.exp(0.4 * factors + 0.4 * rng.normal(size=(1_000_000, features))) / 60
-            writer.write_table(pa.table(dict(zip(names, part.T, strict=True))))
 
 
 # Works: each is called in a process of its own with the folder of the data, and returns figures.
@@ -90,20 +65,6 @@ def made_csv(folder: Path) -> dict[str, Any]:
             for batch in file.iter_batches():
                 writer.write_batch(batch)
     return timed.figures
-
-
-class Timed:
-    """Wall and CPU seconds of the block."""
-
-    def __enter__(self) -> Timed:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.figures = {
-            "wall": time.perf_counter() - self._wall,
-            "cpu": time.process_time() - self._cpu,
-        }
 
 
 def small_sweep(_: Path, seed: str = "0", jobs: str = "1") -> dict[str, Any]:
@@ -151,34 +112,11 @@ def small_scores(_: Path) -> dict[str, Any]:
 
 
 def small_peer(_: Path, name: str) -> dict[str, Any]:
-    from sklearn.cluster import KMeans, MiniBatchKMeans
-    from threadpoolctl import threadpool_limits
-
-    rows = customers()
-    kwargs: dict[str, dict[str, Any]] = {
-        "tutorial": {"init": "random", "n_init": 10, "max_iter": 300, "random_state": 42},
-        "defaults": {"random_state": 0},
-        "kmeans10": {"n_init": 10, "random_state": 0},
-    }
-    if name == "faiss":
-        import faiss
-
-        single = rows.astype(np.float32)
-        faiss.omp_set_num_threads(1)
-
-    def fit(k: int) -> float:
-        if name == "faiss":
-            model = faiss.Kmeans(3, k, niter=25, seed=1)
-            model.train(single)
-            return float(model.index.search(single, 1)[0].sum())
-        if name == "minibatch":
-            return float(MiniBatchKMeans(k, n_init="auto", random_state=0).fit(rows).inertia_)
-        return float(KMeans(k, **kwargs[name]).fit(rows).inertia_)
-
-    fit(2)
-    # One thread each: with more, scikit-learn burns several times the CPU on so few rows.
-    with threadpool_limits(limits=1), Timed() as timed:
-        sse = [fit(k) for k in K]
+    with one_thread(name):
+        fit = fitter(name, customers())
+        fit(2)
+        with Timed() as timed:
+            sse = [fit(k)[0] for k in K]
     return timed.figures | {"sse": sse}
 
 
@@ -320,43 +258,14 @@ WORKS: dict[str, Callable[..., dict[str, Any]]] = {
             large_peer,
         ),
         *(csv_ours, csv_pandas, csv_polars, csv_duckdb, read_pyarrow, read_polars, read_duckdb),
+        *battery.WORKS,
+        *tasks.WORKS,
     )
 }
 
 
-def measured(folder: Path, work: str, *arguments: str, **environment: str) -> dict[str, Any]:
-    """Do one work in a process of its own, and return its figures, peak memory in MB among them."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--work", work, "--folder", str(folder), *arguments],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(work, *arguments, f"{figures['wall']:.2f} s wall, {figures['cpu']:.2f} s CPU", file=sys.stderr)
-    return figures
-
-
-def median(runs: list[dict[str, Any]], figure: str) -> float:
-    return statistics.median(run[figure] for run in runs)
-
-
-def alternating(folder: Path, works: dict[str, tuple[str, ...]], runs: int = RUNS) -> dict[str, list[Any]]:
-    """Do works in turns, so that whatever else the machine does falls on all of them."""
-    results: dict[str, list[Any]] = {name: [] for name in works}
-    for _ in range(runs):
-        for name, work in works.items():
-            results[name].append(measured(folder, *work))
-    return results
-
-
-Row = tuple[str, str, str, bool]
-"""What was compared, what should be, what is, and whether that is enough."""
-
-
 def compare_small(folder: Path, figures: dict[str, Any]) -> list[Row]:
-    peers = ("tutorial", "defaults", "kmeans10", "minibatch", "faiss")
+    peers = installed(*PEERS)
     works: dict[str, tuple[str, ...]] = {"sweep": ("small_sweep",), "scores": ("small_scores",)}
     works |= {peer: ("small_peer", peer) for peer in peers}
     results = alternating(folder, works)
@@ -404,19 +313,13 @@ def compare_small(folder: Path, figures: dict[str, Any]) -> list[Row]:
 
 def table_of_peers(figures: dict[str, Any]) -> str:
     """Return what each work on the small data took, beside the sweep's."""
-    names = {
-        "sweep": "**the sweep**",
-        "scores": "the sweep with all scores",
-        "tutorial": "the tutorial's loop",
-        "defaults": "scikit-learn's defaults",
-        "kmeans10": "k-means++, `n_init=10`",
-        "minibatch": "MiniBatchKMeans",
-        "faiss": "faiss, 25 iterations",
-    }
+    labels = {"sweep": "**the sweep**", "scores": "the sweep with all scores"} | PEERS
     lines = ["| 8,950 x 3, k = 1..49 | CPU | wall | peak memory | SSE over the best known, mean | worst |"]
     lines.append("|---|---|---|---|---|---|")
     ours = figures["sweep"]
-    for name, label in names.items():
+    for name, label in labels.items():
+        if name not in figures:
+            continue
         own = figures[name]
         quality = own.get("sse over best known")
         shown = f"{np.mean(quality):.3f} | {max(quality):.3f}" if quality else " | "
@@ -424,7 +327,7 @@ def table_of_peers(figures: dict[str, Any]) -> str:
             f"| {label} | {own['cpu'] / ours['cpu']:.1f} | {own['wall'] / ours['wall']:.1f} | "
             f"{own['memory']:.0f} MB | {shown} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "CPU and wall are in times of the sweep's."])
 
 
 def compare_busy(folder: Path, figures: dict[str, Any]) -> list[Row]:
@@ -518,10 +421,19 @@ def compare_files(folder: Path, figures: dict[str, Any]) -> list[Row]:
 
 COMPARISONS: dict[str, Callable[[Path, dict[str, Any]], list[Row]]] = {
     "small": compare_small,
+    "battery": battery.compare_battery,
     "busy": compare_busy,
     **{name: partial(compare_large, name) for name in LARGE},
+    "choose": tasks.compare_choose,
+    tasks.ENORMOUS: tasks.compare_enormous,
     "files": compare_files,
 }
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "small": table_of_peers,
+    "battery": battery.table_of_battery,
+    tasks.ENORMOUS: tasks.table_of_tasks,
+}
+"""What stands below the rows of all comparisons."""
 
 
 def table(rows: list[Row]) -> str:
@@ -535,7 +447,8 @@ def table(rows: list[Row]) -> str:
 def main() -> int:
     """Do the comparisons; return 1 where one misses."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(COMPARISONS)}; all by default")
+    told = f"all but {tasks.ENORMOUS} by default"
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(COMPARISONS)}; {told}")
     parser.add_argument("--work", choices=WORKS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -548,16 +461,14 @@ def main() -> int:
         return 0
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with tempfile.TemporaryDirectory(prefix="segmentation-bench-") as folder:
-        for name in arguments.names or COMPARISONS:
+        for name in arguments.names or [each for each in COMPARISONS if each != tasks.ENORMOUS]:
             figures: dict[str, Any] = {}
             compared = COMPARISONS[name](Path(folder), figures)
             known[name] = {"rows": [(*row, bool(met)) for *row, met in compared], "figures": figures}
             RESULTS.write_text(json.dumps(known, indent=1) + "\n")
     rows = [row for name in COMPARISONS for row in known.get(name, {"rows": []})["rows"]]
-    text = table(rows)
-    if "small" in known:
-        peers = table_of_peers(known["small"]["figures"])
-        text += f"\n\n{peers}\n\nCPU and wall are in times of the sweep's."
+    tables = [of_one(known[name]["figures"]) for name, of_one in TABLES.items() if name in known]
+    text = "\n\n".join([table(rows), *tables])
     print(text)
     before, _, rest = README.read_text().partition(BEGIN)
     README.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")

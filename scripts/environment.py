@@ -23,7 +23,7 @@ STAMP = VENV / ".installed.json"
 OLDEST, NEWEST = (3, 10), (3, 14)
 GIGABYTES = 1.0
 """Disk space that .venv and uv's cache take without extras, with the bytecode that comes to be."""
-GIGABYTES_OF_AN_EXTRA = 0.35
+GIGABYTES_OF_AN_EXTRA = 0.5
 """What the largest of test, s3, stack and bench adds."""
 
 PROGRESS = re.compile(r"\s*(Resolved|Downloading|Downloaded|Prepared|Installed|Uninstalled) ")

@@ -39,7 +39,7 @@ def test_an_old_python_can_parse_the_script_to_say_so():
 def test_too_little_disk_space_is_told_before_anything_is_installed():
     environment.check_disk(int(1.5e9), {"test"})
     with pytest.raises(
-        environment.Problem, match=r"No disk space: .* has 1\.5 GB free and .* needs 2\.4 GB; "
+        environment.Problem, match=r"No disk space: .* has 1\.5 GB free and .* needs 3\.0 GB; "
     ):
         environment.check_disk(int(1.5e9), {"test", "s3", "stack", "bench"})
 
