@@ -50,7 +50,9 @@ def blobs(sizes: Sequence[int], features: int, seed: int, spread: float = 1.0) -
     """Return Gaussian clusters of these sizes, among centres ten times as wide."""
     rng = np.random.default_rng(seed)
     centers = rng.normal(scale=10, size=(len(sizes), features))
-    parts = [rng.normal(center, spread, (size, features)) for center, size in zip(centers, sizes, strict=True)]
+    parts = [
+        rng.normal(center, spread, (size, features)) for center, size in zip(centers, sizes, strict=True)
+    ]
     return np.concatenate(parts)
 
 

@@ -26,7 +26,9 @@ def by_trial(values, weights, k):
 @given(st.data())
 def test_no_other_intervals_cost_less(data):
     values = np.array(sorted(data.draw(st.sets(st.integers(-100, 100), min_size=1, max_size=8))), float)
-    weights = np.array(data.draw(st.lists(st.integers(1, 9), min_size=len(values), max_size=len(values))), float)
+    weights = np.array(
+        data.draw(st.lists(st.integers(1, 9), min_size=len(values), max_size=len(values))), float
+    )
 
     for k, (centers, costs) in enumerate(on_a_line(values, weights, len(values)), start=1):
         assert centers.shape == (1, k, 1)

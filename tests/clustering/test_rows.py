@@ -207,7 +207,7 @@ def test_a_column_of_any_numbers_becomes_floats_and_what_is_missing_nan(kind):
 
 @pytest.mark.parametrize("together", [1, 50, 2**15])
 def test_measuring_weighs_rows_however_many_are_measured_together(monkeypatch, together):
-    monkeypatch.setattr(measuring, "MEASURED", together)
+    monkeypatch.setattr(measuring, "_at_a_time", lambda product: together)
     table = np.random.default_rng(0).lognormal(size=(400, 2))
     times = np.random.default_rng(1).integers(0, 4, 400)
     centers = [table[:1], table[:7]]
@@ -217,18 +217,38 @@ def test_measuring_weighs_rows_however_many_are_measured_together(monkeypatch, t
         assert each == pytest.approx(other)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 4), st.booleans())
-def test_measuring_by_groups_is_measuring_each_row(seed, features, grid):
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    features=st.integers(1, 4),
+    ties=st.booleans(),
+    per_cell=st.sampled_from([1, 20, 2048]),
+    fewest=st.sampled_from([1, 30, 2048]),
+)
+def test_measuring_by_cells_is_measuring_each_row(seed, features, ties, per_cell, fewest):
     rng = np.random.default_rng(seed)
-    table = rng.integers(0, 4, (400, features)).astype(float) if grid else rng.lognormal(size=(400, features))
+    table = rng.integers(0, 4, (400, features)).astype(float) if ties else rng.lognormal(size=(400, features))
     centers = [
         table[rng.choice(400, k, replace=False)] + 1e-3 * rng.normal(size=(k, features)) for k in (1, 3, 9)
     ]
 
-    for each, amounts in zip(centers, measure(table, None, centers), strict=True):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "ROWS_PER_CELL", per_cell)
+        patch.setattr(measuring, "FEWEST_BINS", 2)
+        patch.setattr(measuring, "FEWEST_ROWS", fewest)
+        measured = measure(table, None, centers)
+    for each, amounts in zip(centers, measured, strict=True):
         labels = assign(table, each)
         distances = np.linalg.norm(table - each[labels], axis=1)
         assert amounts[:, 0].tolist() == np.bincount(labels, minlength=len(each)).tolist()
         assert amounts[:, 1] == pytest.approx(np.bincount(labels, distances**2, len(each)), abs=1e-9)
         assert amounts[:, 2] == pytest.approx(np.bincount(labels, distances, len(each)), abs=1e-6)
+
+
+@pytest.mark.parametrize("centers", [[[0.0]], [[-1.0], [1.0]]])
+def test_a_row_between_two_centres_is_of_the_first(centers):
+    rows = np.zeros((5, 1))
+    amounts = measure(rows, None, [np.array([[0.0]]), np.array(centers)])[1]
+
+    assert amounts[:, 0].tolist() == [5.0, 0.0][: len(centers)]
+    assert amounts[:, 1].tolist() == [5.0 * centers[0][0] ** 2, 0.0][: len(centers)]

@@ -2,8 +2,8 @@
 
 Going up, a chain adds one centre where it saves most, and runs Lloyd's iterations; going down, it drops the
 centre that is missed least, and runs Lloyd's iterations; for each k the better of the two stays. Of few
-centres a chain may have the wrong ones and no way to the right ones, so each k is begun anew as well, the more
-often the fewer centres and cells there are. All this happens on some hundred cells instead of all points, for
+centres a chain may have the wrong ones and no way to the right ones, so each k is begun anew as well, the
+more often the fewer centres there are. All this happens on some hundred cells instead of all points, for
 several chains at once, so it takes the same fraction of a second however large the data is. What it finds is
 where Lloyd's iterations over all points begin.
 
@@ -95,9 +95,9 @@ def rough_cells(points: Points, k_max: int) -> tuple[Floats, Floats, Ints]:
 def cells(points: Points, limit: int) -> tuple[Floats, Floats, Ints]:
     """Return the means and the weights of at most `limit` cells that part the points, and each point's cell.
 
-    Of no more points than that each is a cell. Else cells of more than their share of the SSE are halved at their mean, across the feature in which they vary
-    most, until there are `limit` (Su and Dy, "In search of deterministic methods for initializing K-means",
-    2007). Means are in the points' centred coordinates.
+    Of no more points than that each is a cell. Else cells of more than their share of the SSE are halved at
+    their mean, across the feature in which they vary most, until there are `limit` (Su and Dy, "In search of
+    deterministic methods for initializing K-means", 2007). Means are in the points' centred coordinates.
     """
     every = np.arange(len(points))
     if len(points) <= limit:
@@ -150,7 +150,7 @@ Found = list[tuple[Floats, Floats]]
 
 
 def walk(rough: Cells, k_max: int, seed: int, thoroughness: int = 1) -> Found:
-    """Go up to `k_max` and back down, and return what all chains found for each k, with the SSE over cells."""
+    """Go up to `k_max` and back down; return what all chains found for each k, with the SSE over cells."""
     total = rough.weights.sum(axis=1, keepdims=True)
     mean = rough.weights @ rough.means / total
     scatter = rough.weights @ rough.squares - total[:, 0] * np.einsum("ij,ij->i", mean, mean)

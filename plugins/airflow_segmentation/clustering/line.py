@@ -1,9 +1,9 @@
 """The least SSE for every k where there is one feature, by dynamic programming.
 
-Segments on a line are intervals, so the best k of them end with the best k - 1 of what is left of the last one
-(Wang and Song, "Ckmeans.1d.dp", 2011). The last interval begins the later, the farther right it ends; so where
-it begins is looked for by halving (Grønlund and others, "Fast exact k-means, k-medians and Bregman divergence
-clustering in 1D", 2017).
+Segments on a line are intervals, so before the last of the best k are the best k - 1 of what lies before it
+(Wang and Song, "Ckmeans.1d.dp", 2011). The last interval begins the later, the farther right it ends; so
+where it begins is looked for by halving (Grønlund and others, "Fast exact k-means, k-medians and Bregman
+divergence clustering in 1D", 2017).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from airflow_segmentation.clustering.points import Floats, Ints
 
 
 def on_a_line(values: Floats, weights: Floats, k_max: int) -> list[tuple[Floats, Floats]]:
-    """Return the centres of the least SSE for each k from 1 to `k_max`, of shape (1, k, 1), and that SSE, (1,).
+    """Return for each k from 1 to `k_max` the centres of the least SSE, of shape (1, k, 1), and it, (1,).
 
     Parameters
     ----------
@@ -68,9 +68,7 @@ def _from(middle: int, amounts: NDArray[np.longdouble]) -> NDArray[np.longdouble
     return sums
 
 
-def _with_one_more(
-    line: _Line, least: NDArray[np.longdouble], k: int
-) -> tuple[NDArray[np.longdouble], Ints]:
+def _with_one_more(line: _Line, least: NDArray[np.longdouble], k: int) -> tuple[NDArray[np.longdouble], Ints]:
     """Return the least SSE of k intervals up to each value, and where the last of them begins.
 
     :param least: the same with one interval fewer.

@@ -1,67 +1,167 @@
-"""The exact size and SSE of each segment, for all k at once, over as many rows as come."""
+"""The exact size and SSE of each segment, for all k at once, over as many rows as come.
+
+Rows are parted into cells, and of each k only those centres are looked at that may be the nearest to a row of
+the cell: the filtering algorithm of Kanungo and others, "An efficient k-means clustering algorithm" (2002).
+Where that is one, the cell's weight, sum and sum of squares tell its part of the SSE.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from airflow_segmentation.clustering.points import Floats, Ints, assign, blocks, distance_product
+from airflow_segmentation.clustering.points import Floats, Ints, assign, blocks
 
-MEASURED = 2**15
-"""Rows that are measured at once, against the few centres near them."""
+ROWS_PER_CELL = 2048
+FEWEST_ROWS, SEVERAL = 1024, 2.2
+"""A cell of bins is halved where it has more rows, and more centres near to it, for each k."""
+MOST_BINS, FEWEST_BINS = 64, 4
+"""Bins of each feature. Where there would be fewer, a cell is what is nearest to one of the last centres."""
+DISTANCES = 2**17
+"""Distances that are taken at a time."""
 
 
 def measure(rows: Floats, weights: Floats | None, centers: list[Floats]) -> list[Floats]:
     """Return for each k the size, SSE and spread of each segment over `rows`, shape (k, 3).
 
-    This is exact. Rows are grouped by their nearest of the last centres, and for each k only those centres
-    are looked at that may be nearest to a row of the group, by the triangle inequality.
+    A row between two centres belongs to the first.
     """
-    amounts = [np.zeros((len(each), 3)) for each in centers]
-    for group, hub in _groups(rows, centers[-1]):
-        # From the hub, coordinates are as small as can be, and so are the rounding errors of products.
-        members = rows[group] - hub
-        moved = [each - hub for each in centers]
-        near = _near(moved, np.sqrt(np.einsum("ij,ij->i", members, members).max()))
-        products = [distance_product(each[which]) for each, which in zip(moved, near, strict=True)]
-        for block in blocks(len(members), MEASURED):
-            augmented = np.vstack([members[block].T, np.ones(len(members[block]))])
-            squares = np.einsum("ij,ij->i", members[block], members[block])
-            parts = np.ones((len(squares), 3))
-            own_weights = None if weights is None else weights[group[block], None]
-            for product, which, amount in zip(products, near, amounts, strict=True):
-                own, nearest = _owned(product @ augmented)
-                squared = np.maximum(nearest + squares, 0.0)
-                parts[:, 1] = squared
-                np.sqrt(squared, out=parts[:, 2])
-                amount[which] += own @ (parts if own_weights is None else parts * own_weights)
-    return amounts
+    every = _Centers(centers)
+    amounts = np.zeros((len(every.all), 3))
+    if weights is None:
+        weights = np.ones(len(rows))
+    bins = min(int((len(rows) / ROWS_PER_CELL) ** (1.0 / rows.shape[1])), MOST_BINS)
+    is_binned = bins >= FEWEST_BINS
+    for which in _binned(rows, bins) if is_binned else _gathered(rows, centers[-1]):
+        _add(amounts, every, np.ascontiguousarray(rows[which].T), weights[which], may_be_halved=is_binned)
+    return np.split(amounts, every.begins[1:])
 
 
-def _near(centers: list[Floats], radius: float) -> list[Ints]:
-    """Return for each k which centres may be the nearest to some row within `radius` of the origin."""
-    gaps = [np.sqrt(np.einsum("ij,ij->i", each, each)) for each in centers]
-    return [np.flatnonzero(gap <= (gap.min() + 2.0 * radius) * (1.0 + 1e-9)) for gap in gaps]
+class _Centers:
+    """The centres of all k, one after another."""
+
+    def __init__(self, centers: list[Floats]) -> None:
+        self.all: Floats = np.concatenate(centers)
+        sizes = [len(each) for each in centers]
+        self.begins: Ints = np.cumsum([0, *sizes[:-1]])
+        self.owner: Ints = np.repeat(np.arange(len(sizes)), sizes)
+        """The place of the k that each is of."""
+        self.count = len(sizes)
+
+    def near(self, middle: Floats, half: Floats, radius: float) -> Ints:
+        """Return which centres may be the nearest of their k to some row of a cell.
+
+        The others are farther from all of it than that which is nearest to its middle: from its box, of sides
+        twice `half`, or from the ball of this radius.
+        """
+        offsets = self.all - middle
+        gaps = np.einsum("ij,ij->i", offsets, offsets)
+        least = np.minimum.reduceat(gaps, self.begins)
+        reached = np.flatnonzero(gaps <= ((np.sqrt(least) + 2.0 * radius) ** 2 * (1.0 + 1e-9))[self.owner])
+        owner, gap = self.owner[reached], gaps[reached]
+        nearest = np.empty(self.count, np.intp)
+        hits = np.flatnonzero(gap == least[owner])[::-1]
+        nearest[owner[hits]] = reached[hits]
+        apart = np.abs(self.all[reached] - self.all[nearest[owner]])
+        reach = np.minimum(apart @ half, radius * np.sqrt(np.einsum("ij,ij->i", apart, apart)))
+        return reached[gap - least[owner] <= 2.0 * reach * (1.0 + 1e-9)]
 
 
-def _owned(distances: Floats) -> tuple[Floats, Floats]:
-    """Return which centre each point belongs to, 1 or 0 in shape (n_centers, n_points), and its distance."""
-    if len(distances) == 1:
-        return np.ones(distances.shape), distances[0]
-    nearest = distances.min(axis=0)
-    hits = distances == nearest
-    if np.count_nonzero(hits) > len(nearest):  # a point between two centres belongs to the first
-        hits = distances.argmin(axis=0) == np.arange(len(distances))[:, None]
-    return hits.astype(float), nearest
+def _binned(rows: Floats, bins: int) -> Iterator[Ints]:
+    """Yield which rows are in the same bins of all features; each feature has bins of as many rows."""
+    cell = np.zeros(len(rows), np.uint16)
+    for column in rows.T:
+        edges = np.quantile(column[:: max(1, len(column) // 2**12)], np.arange(1, bins) / bins)
+        cell *= bins
+        for edge in edges:
+            cell += column > edge
+    return _groups(cell, bins ** rows.shape[1])
 
 
-def _groups(rows: Floats, hubs: Floats) -> Iterator[tuple[Ints, Floats]]:
-    """Yield which rows are nearest to each hub, and the hub."""
-    labels = assign(rows, hubs)
+def _gathered(rows: Floats, hubs: Floats) -> Iterator[Ints]:
+    """Yield which rows are nearest to the same hub."""
+    nearest = assign(rows, hubs)
     # Sixteen bits are sorted by radix, in a tenth of the time.
-    order = labels.astype(np.uint16 if len(hubs) < 2**16 else np.intp).argsort(kind="stable")
-    ends = np.bincount(labels, minlength=len(hubs)).cumsum()
-    for group, hub in zip(np.split(order, ends[:-1]), hubs, strict=True):
-        if len(group):
-            yield group, hub
+    return _groups(nearest.astype(np.uint16) if len(hubs) < 2**16 else nearest, len(hubs))
+
+
+def _groups(labels: NDArray[Any], count: int) -> Iterator[Ints]:
+    ends = np.bincount(labels, minlength=count).cumsum()
+    return (which for which in np.split(labels.argsort(kind="stable"), ends[:-1]) if len(which))
+
+
+def _add(amounts: Floats, every: _Centers, columns: Floats, weights: Floats, *, may_be_halved: bool) -> None:
+    """Add what the rows of a cell amount to, of shape (n_features, n_rows)."""
+    low, high = columns.min(axis=1), columns.max(axis=1)
+    middle, half = (low + high) / 2, (high - low) / 2
+    # From the middle, coordinates are as small as can be, and so are the rounding errors of products. Below
+    # them are a row of ones, and the square of the distance to the middle.
+    features, count = columns.shape
+    points = np.ones((features + 2, count))
+    np.subtract(columns, middle[:, None], out=points[:-2])
+    np.einsum("ij,ij->j", points[:-2], points[:-2], out=points[-1])
+    near = every.near(middle, half, float(np.sqrt(points[-1].max())))
+    if may_be_halved and count > FEWEST_ROWS and len(near) > SEVERAL * every.count:
+        widest = points[half.argmax()]
+        above = widest > widest.mean()
+        if above.any():
+            for side in (~above, above):
+                _add(amounts, every, columns[:, side], weights[side], may_be_halved=True)
+            return
+    offsets = every.all[near] - middle
+    product = np.hstack([-2.0 * offsets, np.einsum("ij,ij->i", offsets, offsets)[:, None]])
+    ends = np.flatnonzero(np.diff(every.owner[near], append=-1)) + 1
+    sizes = np.diff(ends, prepend=0)
+    alone = np.repeat(sizes == 1, sizes)
+    amounts[near[alone]] += _alone(points, weights, product[alone])
+    if not alone.all():
+        amounts[near[~alone]] += _shared(points, weights, product[~alone], sizes[sizes > 1])
+
+
+def _alone(points: Floats, weights: Floats, product: Floats) -> Floats:
+    """Return what rows amount to that are all of one segment, for one centre of each of some k."""
+    sums = points @ weights
+    found = np.empty((len(product), 3))
+    found[:, 0] = sums[-2]
+    found[:, 1] = np.maximum(product @ sums[:-1] + sums[-1], 0.0)
+    found[:, 2] = 0.0
+    for block in blocks(points.shape[1], _at_a_time(product)):
+        found[:, 2] += np.sqrt(_squares(product @ points[:-1, block], points[-1, block])) @ weights[block]
+    return found
+
+
+def _shared(points: Floats, weights: Floats, product: Floats, sizes: Ints) -> Floats:
+    """Return what rows amount to that may be of several segments, for so many centres of each of some k."""
+    found = np.zeros((len(product), 3))
+    ends = np.cumsum(sizes)
+    begins = (ends - sizes).tolist()
+    parts = [slice(begin, end) for begin, end in zip(begins, ends.tolist(), strict=True)]
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    for block in blocks(points.shape[1], _at_a_time(product)):
+        distances = product @ points[:-1, block]
+        nearest = np.empty((len(sizes), distances.shape[1]))
+        for part, own in zip(parts, nearest, strict=True):
+            np.minimum.reduce(distances[part], axis=0, out=own)
+        hits = distances == nearest[owner]
+        if np.count_nonzero(hits) > nearest.size:  # a point between two centres belongs to the first
+            for part, size in zip(parts, sizes.tolist(), strict=True):
+                hits[part] = distances[part].argmin(axis=0) == np.arange(size)[:, None]
+        mine = hits.astype(float)
+        squares = _squares(nearest, points[-1, block])
+        measures = np.stack([np.ones_like(squares), squares, np.sqrt(squares)], axis=1) * weights[block]
+        for part, each in zip(parts, measures, strict=True):
+            found[part] += mine[part] @ each.T
+    return found
+
+
+def _squares(products: Floats, own: Floats) -> Floats:
+    """Return squared distances, of |c|^2 - 2 x.c and |x|^2."""
+    products += own
+    return np.maximum(products, 0.0, out=products)
+
+
+def _at_a_time(product: Floats) -> int:
+    return max(256, DISTANCES // max(1, len(product)))

@@ -3,9 +3,9 @@
 Of as many rows as may be gathered they are exact. Of more, each is searched for. A first pass draws a sample,
 which tells between which two values a quantile lies almost surely. A second cuts what is between them into
 bins, and counts the rows in each and below; as a rule that is all. The bin that holds the quantile is cut
-likewise as long as it is wide, and where the sample was wrong, what is beyond. What is returned is the mean of
-the values in the last bin, which is exact wherever these are all the same. Else it is off by a ten-thousandth
-of the segment's range and a thousandth of its rows at most, or by a millionth of itself.
+likewise as long as it is wide, and where the sample was wrong, what is beyond. What is returned is the mean
+of the values in the last bin, which is exact wherever these are all the same. Else it is off by a
+ten-thousandth of the segment's range and a thousandth of its rows at most, or by a millionth of itself.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST_CUTS = 5
 NARROW, NARROWEST = 1e-6, 1e-9
 """Width of a bin that is narrow enough, as a share of the values in it, and of their range."""
 SMALL, FEW = 1e-4, 1e-3
-"""Width of a bin, as a share of the range, that is, too, where it holds no larger share of the rows than that."""
+"""Width of a bin, as a share of the range, that is narrow enough if it holds so small a share of the rows."""
 SAMPLE_ROWS, SAMPLE_VALUES = 2**16, 2**20
 """Rows and values at most that tell where to look for the quantiles."""
 SURE = 4.0
@@ -202,7 +202,7 @@ def _looked(
     columns: Sequence[str],
     share: float,
 ) -> Arrays:
-    """Return count, sum, minimum and maximum of each column in each segment, and segments and values drawn."""
+    """Return count, sum, minimum, maximum of each column in each segment, and segments and values drawn."""
     shape = (len(columns), segmenting.k)
     count, total = np.zeros(shape), np.zeros(shape)
     low, high = np.full(shape, np.inf), np.full(shape, -np.inf)

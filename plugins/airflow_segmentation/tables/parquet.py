@@ -98,7 +98,8 @@ class Table(Batched):
         self.file = open_for_reading(uri, conn_id)
         """The open Parquet file."""
         try:
-            self._parquet = pq.ParquetFile(self.file)
+            # Buffered before, what was read of the file stays in memory until all is.
+            self._parquet = pq.ParquetFile(self.file, pre_buffer=False)
         except (pyarrow.lib.ArrowInvalid, OSError) as error:
             self.file.close()
             if isinstance(error, OSError) and not is_bare(error):
