@@ -23,6 +23,7 @@ from airflow_segmentation.reports.report import (
     Times,
 )
 from airflow_segmentation.sweeps.table import SweepTable, read_sweep
+from airflow_segmentation.tables.parquet import Table
 from airflow_segmentation.tables.scaling import Scaling
 from airflow_segmentation.www import figures
 from kneed import KneeLocator
@@ -116,6 +117,21 @@ def test_profiles_are_those_of_pandas_for_unused_columns_too(frame, swept, tmp_p
         assert profile.q50 == pytest.approx(column.median().tolist(), rel=1e-5)
         assert profile.q75 == pytest.approx(column.quantile(0.75).tolist(), rel=1e-5)
     assert report.chosen.sizes == tuple(np.bincount(labels(frame, report)).tolist())
+
+
+@pytest.mark.parametrize(("gathered", "said"), [(10**6, "Quartiles are exact"), (50, "Of more than 50 rows")])
+def test_how_exact_quartiles_are_is_said(frame, swept, tmp_path, monkeypatch, gathered, said):
+    monkeypatch.setattr(Table, "gathered", gathered)
+    report = chosen(swept[1], tmp_path, k=5)
+
+    assert report.quartiles.startswith(said)
+    for profile in report.profiles:
+        column = frame[profile.column].groupby(labels(frame, report))
+        for found, share in ((profile.q25, 0.25), (profile.q50, 0.5), (profile.q75, 0.75)):
+            below = [
+                (group.dropna() <= value).mean() for (_, group), value in zip(column, found, strict=True)
+            ]
+            assert below == pytest.approx([share] * 5, abs=0.05)
 
 
 def test_features_have_mean_and_deviation_over_all_rows(frame, swept, tmp_path):

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from airflow_segmentation.tables.scaling import Scaling
 
 QUARTILES = (0.25, 0.5, 0.75)
+SEARCHED = (
+    "Of more than {gathered:,} rows quartiles are searched for in counts: each is off by a ten-thousandth of "
+    "its segment's range and a thousandth of its rows at most"
+)
 SAMPLE_ROWS = 300
 """Rows that the page draws: as many as can be told apart on a chart, and few enough for a report."""
 
@@ -136,6 +140,7 @@ def build_report(
         half_k_max=None if half is None else max(sweep.k_values) // 2,
         stability=stability,
         profiles=() if table is None else _profiles(table, sweep, k),
+        quartiles=None if table is None else _exactness(table),
         sample=() if table is None else _sample(table, sweep),
         warnings=_warnings(sweep, chooser, choice, half, stability),
         data_uri=without_secrets(sweep.data_uri),
@@ -203,6 +208,12 @@ def _profiles(table: Data, sweep: SweepTable, k: int) -> tuple[Profile, ...]:
             )
         )
     return tuple(profiles)
+
+
+def _exactness(table: Data) -> str:
+    if table.rows > table.gathered:
+        return SEARCHED.format(gathered=table.gathered)
+    return "Quartiles are exact"
 
 
 def _sample(table: Data, sweep: SweepTable) -> tuple[tuple[float, ...], ...]:

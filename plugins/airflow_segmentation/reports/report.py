@@ -196,6 +196,8 @@ class Report:
     stability: Stability | None = None
     profiles: Annotated[tuple[Profile, ...], Meta(max_length=MAX_ITEMS)] = ()
     """Columns over the segments of the chosen k, clustered features first."""
+    quartiles: Text | None = None
+    """How exact the quartiles of the profiles are, in words. None where that is not known."""
     sample: Annotated[tuple[Row, ...], Meta(max_length=MAX_SAMPLE)] = ()
     """Some rows in original units, one value for each feature, to draw."""
     warnings: Texts = ()
