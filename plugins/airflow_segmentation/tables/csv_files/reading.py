@@ -7,7 +7,7 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -49,6 +49,8 @@ class Reading:
     """What is known of its quotes once all batches are read; None where usual rules do not hold."""
     notes: Sequence[str]
     """What a person should know about it."""
+    long_numbers: Collection[str] = ()
+    """Columns that are text only as they hold whole numbers of more digits than an integer has."""
 
 
 def is_about_the_file(error: Exception) -> bool:
