@@ -41,6 +41,7 @@ from airflow_segmentation.tables.csv_files import Csv, csv_to_table
 from airflow_segmentation.tables.parquet import table_written
 from airflow_versions import refusal
 from fsspec.implementations.memory import MemoryFileSystem
+from made.csv_files import files as files_of
 
 ROWS = [f"{i:05d},{i % 9 * 10.5},{i % 7},Bern" for i in range(60)]
 CUSTOMERS = "\n".join(["CUST_ID,BALANCE,PURCHASES,CITY", *ROWS, ""])
@@ -79,6 +80,11 @@ class Good:
         """Write a file, and return its path."""
         (self.folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
         return str(self.folder / name)
+
+    def subfolder(self, **texts: str) -> str:
+        """Write CSV files of these names into a folder that holds nothing else, and return its path."""
+        shutil.rmtree(self.folder / "several", ignore_errors=True)
+        return str(files_of(self.folder / "several", **texts))
 
     def parquet(self, table: pa.Table) -> str:
         """Write a Parquet file as others do, and return its path."""
@@ -179,9 +185,23 @@ CASES: list[Case] = [
         "same storage. If it arrives later, wait for it with a sensor",
     ),
     (
-        "directory",
-        lambda good: CsvLoadOperator(task_id="bad", path=str(good.folder)),
-        "<folder> is a folder; give the path of one file",
+        "empty directory",
+        lambda good: CsvLoadOperator(task_id="bad", path=good.subfolder()),
+        "<folder>/several is a folder without a file whose name begins with neither . nor _; give a file, or "
+        "the folder in which the files lie",
+    ),
+    (
+        "pattern without a match",
+        lambda good: CsvLoadOperator(task_id="bad", path=f"{good.subfolder(a='A')}/b*.csv"),
+        "No file matches <folder>/several/b*.csv, where * is any text, ? any letter and […] one of several; "
+        "check the path, and that this worker sees the same storage. If the files arrive later, wait for "
+        "them with a sensor",
+    ),
+    (
+        "files of different columns",
+        lambda good: CsvLoadOperator(task_id="bad", path=good.subfolder(a="A,B\n1,2\n", b="A\n1\n")),
+        "<folder>/several/b.csv lacks column 'B' than <folder>/several/a.csv; files that are read as one "
+        "table have the same columns: leave it out, or put it right",
     ),
     (
         "empty file",
@@ -516,7 +536,7 @@ WARNINGS: list[Case] = [
     (
         "wrong separator",
         lambda good: load(good, "A;B\n1;2\n"),
-        "The file has a single column, 'A;B'; if it has more, read it with "
+        "<folder>/bad.csv has a single column, 'A;B'; if it has more, read it with "
         "CsvLoadOperator(read_csv_kwargs={'sep': ';'})",
     ),
     (

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from airflow.sdk import DAG
 from airflow_segmentation.operators import CsvLoadOperator
+from made.csv_files import files
 
 
 def test_returns_the_uri_of_a_table_with_all_rows_and_columns(run_dag, customers):
@@ -32,6 +33,17 @@ def test_read_csv_kwargs_reach_pandas(run_dag, tmp_path):
             read_csv_kwargs={"sep": ";", "decimal": ",", "encoding": "latin-1"},
         )
     assert run_dag(dag).table("load").to_dict("records") == [{"Ort": "Zürich", "Betrag": 1.5}]
+
+
+def test_a_folder_and_a_pattern_are_one_table(run_dag, tmp_path):
+    folder = files(tmp_path / "in", a="id,x\n007,1\n", b="x,id\n2.5,008\n")
+    with DAG("load_several", schedule=None) as dag:
+        CsvLoadOperator(task_id="folder", path=str(folder), id_column="id")
+        CsvLoadOperator(task_id="pattern", path=f"{folder}/?.csv", id_column="id")
+    run = run_dag(dag)
+    expected = [{"id": "007", "x": 1.0}, {"id": "008", "x": 2.5}]
+    assert run.table("folder").to_dict("records") == expected
+    assert run.table("pattern").to_dict("records") == expected
 
 
 def test_two_runs_share_no_file(run_dag, customers):

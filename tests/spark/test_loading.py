@@ -15,29 +15,14 @@ from airflow_segmentation.engines.spark import SparkEngine, loading, session
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.tables import folders
 from airflow_segmentation.tables.csv_files import Csv, csv_to_table
+from made.csv_files import ORDINARY, files
 from spark.cluster import Cluster
-
-ORDINARY = "id,age,spent,active,name,since,none\n" + "".join(
-    f'{n:05d},{n % 80},{n / 3},{"True" if n % 2 else "FALSE"},"Doe, {n}",May {n},\n'
-    if n % 7
-    else f"{n:05d},NA,,null,N/A,-,\n"
-    for n in range(3000)
-)
 
 
 @pytest.fixture
 def engine(connected: SparkEngine, cluster: Cluster, sent: None) -> SparkEngine:
     """The engine, with all of its executors."""
     return connected
-
-
-def files(folder: Path, **texts: str | bytes) -> Path:
-    """Write files of these names, with `.csv` at the end unless the name tells otherwise."""
-    folder.mkdir(exist_ok=True)
-    for name, text in texts.items():
-        content = text.encode() if isinstance(text, str) else text
-        (folder / (name.replace("__", ".") if "__" in name else f"{name}.csv")).write_bytes(content)
-    return folder
 
 
 def loaded(engine: SparkEngine, target: Path, csv: Csv) -> tuple[pa.Table, Any]:

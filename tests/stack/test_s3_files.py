@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gc
+import gzip
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import pyarrow.parquet as pq
 import pytest
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.storage.files import open_for_reading, written_whole
+from airflow_segmentation.tables.csv_files import Csv, csv_to_table
 from made.s3 import BUCKET, S3Server
 
 BIG = 60 << 20
@@ -52,6 +56,25 @@ def test_of_a_file_that_fails_nothing_stays_and_the_old_one_does(s3: Any, connec
     gc.collect()
     assert contents(s3, key) == b"old"
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=BUCKET)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/*.csv*", "/part-?.csv*", "/part-[12].csv*"])
+def test_csv_files_in_a_bucket_are_one_table(s3: Any, connected: None, tmp_path: Path, path: str):
+    texts = {"part-1.csv": b"x,y\n1,2\n", "part-2.csv.gz": gzip.compress(b"y,x\n4,3\n"), "_SUCCESS": b""}
+    for key, text in {"": b"", "more/part-3.csv": b"x,y\n5,6\n", **texts}.items():
+        s3.put_object(Bucket=BUCKET, Key=f"several/{key}", Body=text)
+    csv_to_table(Csv(f"s3://object_storage@{BUCKET}/several{path}"), str(tmp_path / "out.parquet"))
+    assert pq.read_table(tmp_path / "out.parquet").to_pydict() == {"x": [1, 3], "y": [2, 4]}
+    with pytest.raises(InputError, match=r"No file matches s3://object_storage@.*/several/x\*, where"):
+        csv_to_table(Csv(f"s3://object_storage@{BUCKET}/several/x*"), str(tmp_path / "out.parquet"))
+
+
+def test_a_csv_file_that_arrives_later_is_found(s3: Any, connected: None, tmp_path: Path):
+    for count in (1, 2):
+        s3.put_object(Bucket=BUCKET, Key=f"later/{count}.csv", Body=b"x\n1\n")
+        for path in ("later", "later/*.csv"):
+            csv = Csv(f"s3://object_storage@{BUCKET}/{path}")
+            assert csv_to_table(csv, str(tmp_path / "out.parquet")).rows == count
 
 
 def written(uri: str, size: int) -> None:

@@ -16,7 +16,15 @@ import fsspec
 import pytest
 from airflow.sdk.io import attach
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.storage.files import open_for_reading, project_root, remove, written_whole
+from airflow_segmentation.storage.files import (
+    files_at,
+    fingerprint,
+    is_folder,
+    open_for_reading,
+    project_root,
+    remove,
+    written_whole,
+)
 from airflow_segmentation.storage.local_files import NotRegularError
 from airflow_segmentation.storage.outputs import output_uri
 from airflow_segmentation.storage.scratch import scratch_folder
@@ -207,6 +215,51 @@ def test_each_failure_of_a_storage_is_told_in_words(error, reading, writing):
         assert str(caught.value) == told.format(FAILING)
         # What tells its number is the storage's own fault, and tried again.
         assert isinstance(caught.value, InputError) is not told.startswith(("[Errno", "what"))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError("not yours"), r"^The files in memory://failing@folder may not be listed; give this"),
+        (
+            OSError(errno.EBUSY, "busy"),
+            r"\[Errno 16\] memory://failing@folder/\*\.csv could not be opened: busy",
+        ),
+    ],
+)
+def test_a_storage_that_does_not_list_files_is_told_in_words(monkeypatch, error, told):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    attach("memory", "failing", fs=failing)
+    for method in ("ls", "exists", "isdir"):
+        monkeypatch.setattr(failing, method, fail)
+    with pytest.raises((InputError, OSError), match=told) as caught:
+        files_at("memory://failing@folder/*.csv")
+    assert isinstance(caught.value, InputError) is isinstance(error, PermissionError)
+    assert caught.value.__cause__ is None
+
+
+def test_a_file_may_be_read_though_nothing_may_be_listed(monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError("not yours")
+
+    attach("memory", "failing", fs=failing)
+    monkeypatch.setattr(failing, "isdir", fail)
+    assert is_folder("memory://failing@folder/file") is False
+    assert files_at("memory://failing@folder/file") is None
+
+
+def test_a_pattern_is_told_by_the_files_that_match_it(tmp_path):
+    for name in ("a.csv", "b.csv", "c.txt"):
+        (tmp_path / name).write_text("x")
+    before = fingerprint(f"{tmp_path}/*.csv")
+    (tmp_path / "c.txt").write_text("changed")
+    assert fingerprint(f"{tmp_path}/*.csv") == before
+    (tmp_path / "b.csv").write_text("changed")
+    changed = fingerprint(f"{tmp_path}/*.csv")
+    (tmp_path / "d.csv").write_text("new")
+    assert len({before, changed, fingerprint(f"{tmp_path}/*.csv")}) == 3
 
 
 class Upload:

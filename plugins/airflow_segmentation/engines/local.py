@@ -18,7 +18,7 @@ class LocalEngine:
     page = None
 
     def load(self, csv: Csv, uri: str) -> Loaded:
-        """Write a CSV file as a Parquet file."""
+        """Write CSV, a file or several, as a Parquet file."""
         return csv_to_table(csv, uri)
 
     def open(

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 class CsvLoadOperator(PassingOperator):
     """
-    Loads a CSV file into a Parquet table, in bounded memory, and returns the table's URI.
+    Loads CSV into a Parquet table, in bounded memory, and returns the table's URI.
 
     :param path: The CSV file: a local path or any URI that Airflow's ObjectStoragePath opens, plain or
-        compressed (by its name's ending). (templated)
+        compressed (by its name's ending). Or a folder of such files, or a pattern with `*`, `?` or `[…]` in
+        its last part: then all are one table, in the order of their names, columns by their names. What
+        begins with `.` or `_` is passed over, and folders in the folder are not entered. (templated)
     :param columns: The columns to load, in that order; all by default. (templated)
     :param id_column: A column that names the customer. It is read as text, and every later table keeps it.
         (templated)
@@ -56,7 +58,8 @@ class CsvLoadOperator(PassingOperator):
     def execute(self, context: Context) -> str:
         """Write the table.
 
-        :raises InputError: if the file is not there, is no CSV, has no rows or lacks a column.
+        :raises InputError: if the file is not there, is no CSV, has no rows or lacks a column, or if the
+            files of a folder or a pattern have different columns.
         """
         options = self.read_csv_kwargs or {}
         if not isinstance(options, Mapping):

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fnmatch
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -55,6 +56,7 @@ _CHAIN = re.compile(r"[a-z0-9+.-]+(://[^\[]*)?::", re.IGNORECASE)
 """Several filesystems, one of which opens what another leads to."""
 _LOCAL = ("", "file", "local")
 """Protocols of local paths."""
+_WILDCARD = re.compile(r"[*?\[]")
 
 
 def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[bytes]:
@@ -68,12 +70,7 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
     try:
         return fs.open(path, mode="rb", **kwargs)
     except (FileNotFoundError, NotADirectoryError):
-        root = storage_path()
-        is_below = uri.startswith(f"{root}/") and not _is_object_store(fs)
-        if is_below and not fs.exists(resolve(root, conn_id)[1]):
-            raise FileNotFoundError(
-                f"The storage at {without_secrets(root)} is away; see that it is mounted on this worker"
-            ) from None
+        _require_storage(fs, uri, conn_id)
         raise InputError(
             f"There is no file at {shown}; check the path, the connection, and that "
             "this worker sees the same storage. If it arrives later, wait for it with a sensor"
@@ -90,6 +87,16 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
         if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
             raise _failure(error, f"{shown} could not be opened") from None
         raise InputError(f"{shown} cannot be a file ({error.strerror}); choose another path") from None
+
+
+def _require_storage(fs: AbstractFileSystem, uri: str, conn_id: str | None) -> None:
+    """Raise FileNotFoundError if what is not there is so because all of the storage is away."""
+    root = storage_path()
+    is_below = uri.startswith(f"{root}/") and not _is_object_store(fs)
+    if is_below and not fs.exists(resolve(root, conn_id)[1]):
+        raise FileNotFoundError(
+            f"The storage at {without_secrets(root)} is away; see that it is mounted on this worker"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -196,11 +203,14 @@ def _remove_partials(fs: AbstractFileSystem, final: str, writer: str) -> None:
 
 
 def fingerprint(uri: str, conn_id: str | None = None) -> str:
-    """Return what tells a file, or a folder's files, from what was there before.
+    """Return what tells a file, or the files of a folder or a pattern, from what was there before.
 
     It is made of their sizes and times, or of the store's own tags.
     """
     fs, path = resolve(uri, conn_id)
+    if is_pattern(uri, conn_id):
+        matching, _ = _matching(uri, conn_id)
+        return repr([(file, fs.ukey(resolve(file, conn_id)[1])) for file in matching])
     if not fs.isdir(path):
         return fs.ukey(path)
     return repr([(name, fs.ukey(f"{path}/{name}")) for name in visible_files(uri, conn_id)])
@@ -209,7 +219,20 @@ def fingerprint(uri: str, conn_id: str | None = None) -> str:
 def is_folder(uri: str, conn_id: str | None = None) -> bool:
     """Tell whether a URI is that of a folder."""
     fs, path = resolve(uri, conn_id)
-    return fs.isdir(path)
+    return _looked_up(fs.isdir, path, uri)
+
+
+def _looked_up(is_so: Callable[[str], bool], path: str, uri: str) -> bool:
+    """Return what a storage tells of a path; False where it lets nobody ask, who may yet read the file.
+
+    :raises OSError: if the storage fails.
+    """
+    try:
+        return is_so(path)
+    except PermissionError:
+        return False
+    except OSError as error:
+        raise _failure(error, f"{without_secrets(uri)} could not be opened") from None
 
 
 def visible_files(uri: str, conn_id: str | None = None) -> list[str]:
@@ -223,12 +246,9 @@ def visible_files(uri: str, conn_id: str | None = None) -> list[str]:
     folders = [("", 0)]
     while folders:
         folder, depth = folders.pop()
-        for entry in fs.ls(f"{top}/{folder}".rstrip("/"), detail=True):
-            last = entry["name"].rstrip("/").rpartition("/")[2]
+        for last, is_inner in _visible(fs, f"{top}/{folder}".rstrip("/")):
             name = f"{folder}/{last}".lstrip("/")
-            if last[:1] in ("", ".", "_") or len(entry["name"].rstrip("/")) <= len(f"{top}/{folder}"):
-                continue  # an object store may list the folder itself, too
-            if entry["type"] == "directory":
+            if is_inner:
                 folders.append((name, depth + 1))
             else:
                 found.append(name)
@@ -238,6 +258,90 @@ def visible_files(uri: str, conn_id: str | None = None) -> list[str]:
                     f"{DEEPEST} deep; give the folder of one table"
                 )
     return sorted(found)
+
+
+def _visible(fs: AbstractFileSystem, folder: str) -> Iterator[tuple[str, bool]]:
+    """Yield the names in a folder that begin with neither `.` nor `_`, and whether each is a folder."""
+    for entry in fs.ls(folder, detail=True):
+        path = entry["name"].rstrip("/")
+        name = path.rpartition("/")[2]
+        # An object store may list the folder itself, too.
+        if name[:1] not in ("", ".", "_") and len(path) > len(folder):
+            yield name, entry["type"] == "directory"
+
+
+def is_pattern(uri: str, conn_id: str | None = None) -> bool:
+    """Tell whether the last part of a path has wildcards in it, and nothing is called so.
+
+    :raises InputError: if there are wildcards for folders.
+    """
+    fs, path = resolve(uri, conn_id)
+    folder = path.rpartition("/")[0]
+    if not _WILDCARD.search(path) or _looked_up(fs.exists, path, uri):
+        return False
+    if _WILDCARD.search(folder) and not _looked_up(fs.exists, folder, uri):
+        _require_storage(fs, uri, conn_id)
+        raise InputError(
+            f"{without_secrets(uri)} has a wildcard in the name of a folder, and only the last part of a "
+            "path may have one; give the files of one folder"
+        )
+    return bool(_WILDCARD.search(path.rpartition("/")[2]))
+
+
+def files_at(uri: str, conn_id: str | None = None) -> tuple[list[str], list[str]] | None:
+    """Return the URIs of the files in a folder, or of those that match a pattern; None if a path is neither.
+
+    They come in the order of their names. What begins with `.` or `_` is passed over, and folders are not
+    entered: the names of those come second.
+
+    :raises InputError: if there is no such file, or they may not be listed.
+    """
+    if is_pattern(uri, conn_id):
+        found = _matching(uri, conn_id)
+        cure = (
+            f"No file matches {without_secrets(uri)}, where * is any text, ? any letter and […] one of "
+            "several; check the path, and that this worker sees the same storage. If the files arrive later, "
+            "wait for them with a sensor"
+        )
+    elif is_folder(uri, conn_id):
+        found = _matching(f"{uri.rstrip('/')}/*", conn_id)
+        inside = f", but for folders such as {found[1][0]!r}," if found[1] else ""
+        cure = (
+            f"{without_secrets(uri)} is a folder without a file{inside} whose name begins with neither . nor "
+            "_; give a file, or the folder in which the files lie"
+        )
+    else:
+        return None
+    if not found[0]:
+        raise InputError(cure)
+    return found
+
+
+def _matching(uri: str, conn_id: str | None) -> tuple[list[str], list[str]]:
+    """Return the URIs of files, and the names of folders, that match the last part of a path."""
+    parent, found, pattern = uri.rpartition("/")
+    parent = parent or found or "."
+    fs, path = resolve(parent, conn_id)
+    fs.invalidate_cache(path)
+    try:
+        names = [
+            entry for entry in _visible(fs, path.rstrip("/") or "/") if fnmatch.fnmatchcase(entry[0], pattern)
+        ]
+    except FileNotFoundError:
+        _require_storage(fs, uri, conn_id)
+        names = []
+    except PermissionError:
+        raise InputError(
+            f"The files in {without_secrets(parent)} may not be listed; give this worker's user, or the "
+            "connection, the right to read it"
+        ) from None
+    except OSError as error:
+        raise _failure(error, f"The files in {without_secrets(parent)} could not be listed") from None
+    if len(names) > MOST_FILES:
+        raise InputError(f"{without_secrets(uri)} has more than {MOST_FILES} files; give those of one table")
+    files = sorted(name for name, is_inner in names if not is_inner)
+    base = parent.rstrip("/")
+    return [f"{base}/{name}" for name in files], sorted(name for name, is_inner in names if is_inner)
 
 
 def resolve(uri: str, conn_id: str | None) -> tuple[AbstractFileSystem, str]:

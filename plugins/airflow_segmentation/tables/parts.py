@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,7 +49,7 @@ class Parts(Batched):
         self._facts: Mapping[str, Any] = {} if told is None else told.facts
         own = None if told is None else [f"{told.folder}/{name}" for name, _ in told.parts]
         for name in visible_files(uri, conn_id) if own is None else own:
-            with Table(f"{uri.rstrip('/')}/{name}", conn_id) as table:
+            with _told(name, uri), Table(f"{uri.rstrip('/')}/{name}", conn_id) as table:
                 self._parts.append(_Part(name, table.uri, table.rows, table.schema.remove_metadata()))
         if not self._parts:
             raise InputError(
@@ -144,6 +145,20 @@ class Parts(Batched):
 
     def _lengths(self) -> list[int]:
         return [part.rows for part in self._parts]
+
+
+@contextlib.contextmanager
+def _told(name: str, uri: str) -> Iterator[None]:
+    """Raise what to do with a CSV where a Parquet file should be."""
+    try:
+        yield
+    except InputError:
+        if ".csv" not in name.lower():
+            raise
+        raise InputError(
+            f"{name} of {without_secrets(uri)} is no Parquet file; if the folder holds CSV files, load "
+            "them with CsvLoadOperator(path=…), and give the URI that it returned"
+        ) from None
 
 
 def _scalar(value: str | None, kind: pa.DataType) -> pa.Scalar:

@@ -20,7 +20,7 @@ from unittest import mock
 
 import pandas as pd
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.tables.csv_files import Csv, by_pandas, by_pyarrow, csv_to_table, file, loading
+from airflow_segmentation.tables.csv_files import Csv, by_pandas, by_pyarrow, csv_to_table, file, several
 from airflow_segmentation.tables.csv_files.reading import on_one_line
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -176,7 +176,7 @@ def read_by_pandas(content: bytes, options: dict[str, Any]) -> pd.DataFrame | No
 def test_a_file_is_what_pandas_makes_of_it_or_a_person_is_told(tmp_path, monkeypatch):
     outcomes: Counter[str] = Counter()
     monkeypatch.setattr(by_pandas, "CHUNK_ROWS", 5)
-    monkeypatch.setattr(loading.log, "disabled", True)
+    monkeypatch.setattr(several.log, "disabled", True)
 
     @seed(20261125)
     @settings(

@@ -19,7 +19,7 @@ from airflow_segmentation.tables import advice
 from airflow_segmentation.tables.csv_files import Csv, Loaded
 from airflow_segmentation.tables.csv_files.by_pyarrow import FALSE, MISSING, TRUE
 from airflow_segmentation.tables.csv_files.file import BEGINNINGS, ENCODINGS
-from airflow_segmentation.tables.csv_files.reading import on_one_line, unnamed
+from airflow_segmentation.tables.csv_files.reading import on_one_line, require_same_names, unnamed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,7 +71,7 @@ def opened(session: Session, csv: Csv) -> tuple[SparkData, dict[str, int], list[
     path = for_cluster(csv.uri, csv.conn_id, may_match=True)
     pieces = _pieces(session, csv, path, dialect)
     names = {piece.part.path: _names(csv, dialect, piece) for piece in pieces if piece.part.start == 0}
-    _require_same_names(names)
+    require_same_names(names)
     _require_shape(csv, pieces, names)
     found = next(iter(names.values()))
     kinds: dict[str, str] = dict.fromkeys(found, "null")
@@ -252,20 +252,6 @@ def _names(csv: Csv, dialect: Dialect, piece: Piece) -> list[str]:
     if not found:
         raise InputError(f"{name} is empty; look at what should have written it")
     return found
-
-
-def _require_same_names(names: Mapping[str, Sequence[str]]) -> None:
-    """Raise an error unless all files have the same columns, in whatever order."""
-    (first, columns), *others = names.items()
-    for path, own in others:
-        lacking = [name for name in columns if name not in own]
-        beyond = [name for name in own if name not in columns]
-        if lacking or beyond:
-            what = f"lacks column {lacking[0]!r}" if lacking else f"has a column {beyond[0]!r} more"
-            raise InputError(
-                f"{without_secrets(path)} {what} than {without_secrets(first)}; files that are read as one "
-                "table have the same columns: leave it out, or put it right"
-            )
 
 
 def _require_shape(csv: Csv, pieces: Sequence[Piece], names: Mapping[str, Sequence[str]]) -> None:

@@ -49,12 +49,8 @@ def layout_of(csv: Csv) -> Layout:
     notes = tuple(
         f"Column {name!r} is in {csv.name} twice; the second is called {f'{name}.1'!r} here" for name in twice
     )
-    of_values = ("dtype", "converters", "parse_dates", "date_format", "na_values", "keep_default_na")
-    options = {name: value for name, value in csv.options.items() if name not in of_values}
     with _open_text(csv, csv.quotes()) as file, told(csv):
-        # As they stand in the file: what is empty, and what is said to be missing, are two things here.
-        options |= {"dtype": "str", "na_filter": False}
-        rows = next(_pandas_chunks(file, options, LOOKED_AT), None)
+        rows = next(_pandas_chunks(file, _as_they_stand(csv), LOOKED_AT), None)
     names = [] if rows is None else [str(name) for name in rows.columns]
     notes += tuple(renamed(csv, names))
     if rows is None or _is_numbered(rows):
@@ -74,6 +70,27 @@ def layout_of(csv: Csv) -> Layout:
             )
             return Layout((first, *names), "row names", (*notes, note))
     raise _unlike_the_header(csv, len(names) + beyond, len(names))
+
+
+def header_of(csv: Csv) -> tuple[list[str], bool] | None:
+    """Return the names in the header, and whether there is a row below; None if nothing is in the file.
+
+    :raises InputError: if pandas cannot read it.
+    """
+    with told(csv), _open_text(csv, csv.quotes()) as file:
+        if not file.peek(1):
+            return None
+        for rows in _pandas_chunks(file, _as_they_stand(csv), 1):
+            _require_names(csv, rows)
+            return list(rows.columns), len(rows) > 0
+    return [], False
+
+
+def _as_they_stand(csv: Csv) -> dict[str, Any]:
+    """Return options by which all is text, and what is said to be missing stays as it is written."""
+    of_values = ("dtype", "converters", "parse_dates", "date_format", "na_values", "keep_default_na")
+    options = {name: value for name, value in csv.options.items() if name not in of_values}
+    return {**options, "dtype": "str", "na_filter": False}
 
 
 def _unlike_the_header(csv: Csv, fields: int, names: int) -> InputError:
@@ -130,10 +147,10 @@ def read(csv: Csv, layout: Layout) -> Iterator[Reading]:
     quotes = csv.quotes()
     kinds: dict[str, pa.DataType] = {}
     long_numbers = set()
-    for chunk in _chunks(csv, layout, [csv.id_column] if csv.id_column else [], quotes):
+    for chunk in _chunks(csv, layout, csv.as_text, quotes):
         for name in chunk:
             kind = _kind(chunk[name])
-            kinds[name] = _common(kinds.get(name, pa.null()), kind)
+            kinds[name] = common(kinds.get(name, pa.null()), kind)
             if pa.types.is_decimal(kind):
                 long_numbers.add(name)
     if not kinds:
@@ -143,11 +160,13 @@ def read(csv: Csv, layout: Layout) -> Iterator[Reading]:
     if csv.columns is None and last == unnamed(len(kinds) - 1) and pa.types.is_null(kinds[last]):
         del kinds[last]
         notes.append(nameless(csv))
-    kinds = {name: pa.string() if pa.types.is_decimal(kind) else kind for name, kind in kinds.items()}
+    kinds |= dict.fromkeys(csv.text, pa.string())
+    digits = {name for name, kind in kinds.items() if pa.types.is_decimal(kind)}
+    kinds |= dict.fromkeys(digits, pa.string())
     text = [name for name, kind in kinds.items() if pa.types.is_string(kind) or name in long_numbers]
     schema = pa.schema(list(kinds.items()))
     batches = (_batch(chunk, schema) for chunk in _chunks(csv, layout, text, None))
-    yield Reading(schema, batches, quotes, notes)
+    yield Reading(schema, batches, quotes, notes, digits)
 
 
 def _chunks(
@@ -238,8 +257,12 @@ def _kind(values: pd.Series) -> pa.DataType:
     return pa.decimal128(38) if are_numbers else pa.string()
 
 
-def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """Return the type that holds the values of both: text where none does."""
+def common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """Return the type that holds the values of both: text where none does.
+
+    Of whole numbers of more digits than an integer has, which are text unless fractions are among them, the
+    type is a decimal here.
+    """
     import pyarrow as pa
 
     if one == other or pa.types.is_null(other):
@@ -333,7 +356,7 @@ def _reads_lines_twice() -> bool:
 
 
 @contextlib.contextmanager
-def _open_text(csv: Csv, quotes: Quotes | None = None) -> Iterator[IO[bytes]]:
+def _open_text(csv: Csv, quotes: Quotes | None = None) -> Iterator[io.BufferedReader]:
     with opened(csv) as source:
         yield io.BufferedReader(_Watched(csv, source, quotes), files.BLOCK_BYTES)
 

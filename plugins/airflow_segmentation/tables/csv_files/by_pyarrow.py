@@ -53,8 +53,8 @@ def read(csv: Csv, layout: Layout) -> Iterator[Reading]:
         header = _header_end(begin, csv)
         found = layout.names or _parsed(begin[:header], csv, None, {}).schema.names
         names = _names(found)
-        first = _parsed(begin[header:], csv, names, {csv.id_column: pa.string()} if csv.id_column else {})
-        _require_as_pandas(first)
+        first = _parsed(begin[header:], csv, names, dict.fromkeys(csv.as_text, pa.string()))
+        _require_as_pandas(first.drop_columns(list(csv.text)))
         kept = csv.wanted(names)
         kinds = {name: first.schema.field(name).type for name in kept}
         notes = [*(layout.notes or renamed(csv, found))]

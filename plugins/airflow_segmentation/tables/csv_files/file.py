@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -50,11 +50,13 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Csv:
     """A CSV file: where it is and how to read it.
 
-    :param uri: the file, plain or compressed; its name's ending tells, as with `pandas.read_csv`.
+    :param uri: the file, plain or compressed; its name's ending tells, as with `pandas.read_csv`. What loads
+        tables takes a folder or a pattern, too.
     :param conn_id: connection to the storage.
     :param columns: the columns wanted, in that order; None for all.
     :param id_column: a column that is read as text, so that `00123` stays what it is.
     :param options: keyword arguments of `pandas.read_csv`.
+    :param text: other columns that are read as text.
     """
 
     uri: str
@@ -62,6 +64,7 @@ class Csv:
     columns: Sequence[str] | None = None
     id_column: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    text: Collection[str] = ()
 
     @property
     def name(self) -> str:
@@ -77,6 +80,11 @@ class Csv:
     def encoding(self) -> str:
         """How the file encodes text."""
         return self.options.get("encoding") or "utf-8"
+
+    @property
+    def as_text(self) -> list[str]:
+        """The columns that are read as text."""
+        return list(self.text) if self.id_column is None else [self.id_column, *self.text]
 
     @property
     def is_plain(self) -> bool:

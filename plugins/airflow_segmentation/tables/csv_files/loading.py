@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,8 +17,6 @@ from airflow_segmentation.tables.parquet import table_written
 if TYPE_CHECKING:
     import pyarrow as pa
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class Loaded:
@@ -30,22 +27,16 @@ class Loaded:
     """Missing values in each column."""
     notes: tuple[str, ...] = ()
     """What a person should know about the file, each a sentence."""
+    long_numbers: frozenset[str] = frozenset()
+    """Columns that are text only as they hold whole numbers of more digits than an integer has."""
 
 
-def csv_to_table(csv: Csv, uri: str) -> Loaded:
-    """Write a CSV file as a Parquet table, and log as warnings what a person should know about it.
+def load(csv: Csv, uri: str) -> Loaded:
+    """Write a CSV file as a Parquet table.
 
     :raises InputError: if the file cannot be read as CSV, has no rows, or lacks a column; nothing is written
         then.
     """
-    csv.require_options()
-    loaded = _loaded(csv, uri)
-    for note in loaded.notes:
-        log.warning("%s", note)
-    return loaded
-
-
-def _loaded(csv: Csv, uri: str) -> Loaded:
     loaded = _loaded_by_pyarrow(csv, uri, Layout()) if csv.is_plain else None
     if loaded is None:
         layout = by_pandas.layout_of(csv)
@@ -89,13 +80,13 @@ def _written(csv: Csv, uri: str, reading: Reading) -> Loaded:
             "rows are missing there, that quote does not end where it should: close or remove it, or read "
             f"quotes as text: {advice.call_with({'quoting': 3})}"
         )
-    return Loaded(writer.rows, missing, tuple(notes))
+    return Loaded(writer.rows, missing, tuple(notes), frozenset(reading.long_numbers))
 
 
 def _notes_on_header(csv: Csv, names: Sequence[str]) -> Iterator[str]:
     if len(names) == 1 and (found := advice.for_lines(beginning(csv), csv.sep)):
         yield (
-            f"The file has a single column, {names[0][:60]!r}; if it has more, read it with "
+            f"{csv.name} has a single column, {names[0][:60]!r}; if it has more, read it with "
             f"{advice.call_with(found)}"
         )
     elif not {"names", "header", "skiprows"} & csv.options.keys() and advice.is_no_header(beginning(csv)):

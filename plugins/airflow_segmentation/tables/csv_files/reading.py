@@ -7,10 +7,12 @@ import lzma
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from airflow_segmentation.errors import InputError
+from airflow_segmentation.storage.addresses import without_secrets
 from airflow_segmentation.tables.csv_files.file import Csv
 from airflow_segmentation.tables.csv_files.quotes import Quotes
 from airflow_segmentation.tables.parquet import is_bare
@@ -47,6 +49,8 @@ class Reading:
     """What is known of its quotes once all batches are read; None where usual rules do not hold."""
     notes: Sequence[str]
     """What a person should know about it."""
+    long_numbers: Collection[str] = ()
+    """Columns that are text only as they hold whole numbers of more digits than an integer has."""
 
 
 def is_about_the_file(error: Exception) -> bool:
@@ -77,3 +81,20 @@ def renamed(csv: Csv, names: Iterable[str]) -> list[str]:
 def nameless(csv: Csv) -> str:
     """Return the note on a column that was left out."""
     return f"The last field of every row of {csv.name} is empty and has no name; it was left out"
+
+
+def require_same_names(names: Mapping[str, Sequence[str]]) -> None:
+    """Raise an error unless all files have the same columns, in whatever order.
+
+    :param names: the names of the columns of each file, by its URI.
+    """
+    (first, columns), *others = names.items()
+    for uri, own in others:
+        lacking = [name for name in columns if name not in own]
+        beyond = [name for name in own if name not in columns]
+        if lacking or beyond:
+            what = f"lacks column {lacking[0]!r}" if lacking else f"has a column {beyond[0]!r} more"
+            raise InputError(
+                f"{without_secrets(uri)} {what} than {without_secrets(first)}; files that are read as one "
+                "table have the same columns: leave it out, or put it right"
+            )
