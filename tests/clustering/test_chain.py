@@ -128,7 +128,7 @@ def test_of_the_starts_for_each_k_the_best_comes_first():
             points.weights @ ((points.centred[:, None] - one) ** 2).sum(axis=2).min(axis=1)
             for one in begin.at(k)
         ]
-        assert begin.at(k).shape == (6, k, 3)
+        assert begin.at(k).shape == (5, k, 3)
         assert costs[0] == pytest.approx(min(costs), rel=0.02)
     assert begin.at(99) is begin.at(10)
     assert begin.left == pytest.approx(min(costs) / points.total, rel=0.05)

@@ -75,8 +75,7 @@ def starts(points: Points, k_max: int, chains: int, seed: int, thoroughness: int
         chains *= thoroughness
         rough = Cells(means, np.broadcast_to(weights, (chains, len(weights))))
         found = walk(rough, k_max, seed, thoroughness)
-        best = Cells(means, weights[None])
-        found = _beside(_turned(best, [_best(each) for each in found], seed), found)
+        _turn(Cells(means, weights[None]), found, seed)
     within = max(points.total - float(weights @ np.einsum("ij,ij->i", means, means)), 0.0)
     left = within + float(found[-1][1].min())
     tiny = np.finfo(float).tiny
@@ -165,14 +164,20 @@ def walk(rough: Cells, k_max: int, seed: int, thoroughness: int = 1) -> Found:
     return found
 
 
-def _turned(rough: Cells, found: Found, seed: int) -> Found:
-    """Go up and down again, from what was found."""
+def _turn(rough: Cells, found: Found, seed: int) -> None:
+    """Go up and down again from the best that was found for each k, and put what is better in its place.
+
+    :param rough: the cells, as those of a single chain.
+    """
+    best = [int(costs.argmin()) for _, costs in found]
+    own = [(centers[[i]], costs[[i]]) for (centers, costs), i in zip(found, best, strict=True)]
     for turn in range(1, TURNS + 1):
-        for k, own in enumerate(found[1:], start=2):
+        for k, one in enumerate(own[1:], start=2):
             rng = np.random.default_rng([seed, k, turn])
-            _take_better(own, _lloyd(rough, _grown(rough, found[k - 2][0], rng)))
-        _go_down(rough, found)
-    return found
+            _take_better(one, _lloyd(rough, _grown(rough, own[k - 2][0], rng)))
+        _go_down(rough, own)
+    for (centers, costs), i, one in zip(found, best, own, strict=True):
+        centers[i], costs[i] = one[0][0], one[1][0]
 
 
 def _go_down(rough: Cells, found: Found) -> None:
@@ -185,20 +190,6 @@ def _take_better(own: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> No
     """Put another's centres and SSE in the place of a chain's own where they are better."""
     better = other[1] < own[1]
     own[0][better], own[1][better] = other[0][better], other[1][better]
-
-
-def _best(found: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    """Return a copy of what the best chain found."""
-    centers, costs = found
-    best = costs.argmin()
-    return centers[best, None].copy(), costs[best, None].copy()
-
-
-def _beside(one: Found, others: Found) -> Found:
-    """Put together what chains found."""
-    return [
-        (np.concatenate([a, b]), np.concatenate([c, d])) for (a, c), (b, d) in zip(one, others, strict=True)
-    ]
 
 
 def _lloyd(rough: Cells, centers: Floats) -> tuple[Floats, Floats]:

@@ -7,13 +7,9 @@ Where that is one, the cell's weight, sum and sum of squares tell its part of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from airflow_segmentation.clustering.points import Floats, Ints, assign, blocks
+from airflow_segmentation.clustering.points import Floats, Ints, assign, blocks, grouped
 
 ROWS_PER_CELL = 2048
 FEWEST_ROWS, SEVERAL = 1024, 2.2
@@ -29,14 +25,33 @@ def measure(rows: Floats, weights: Floats | None, centers: list[Floats]) -> list
 
     A row between two centres belongs to the first.
     """
-    every = _Centers(centers)
-    amounts = np.zeros((len(every.all), 3))
     if weights is None:
         weights = np.ones(len(rows))
+    several = [each for each in centers if len(each) > 1]
+    found = iter(_by_cells(rows, weights, several) if several else ())
+    return [next(found) if len(each) > 1 else _of_one(rows, weights, each) for each in centers]
+
+
+def _of_one(rows: Floats, weights: Floats, center: Floats) -> Floats:
+    """Return what all rows amount to as one segment, whatever the other k are."""
+    amounts = np.zeros((1, 3))
+    for block in blocks(len(rows)):
+        offsets = rows[block] - center
+        squares = np.einsum("ij,ij->i", offsets, offsets)
+        amounts += weights[block] @ np.column_stack([np.ones_like(squares), squares, np.sqrt(squares)])
+    return amounts
+
+
+def _by_cells(rows: Floats, weights: Floats, centers: list[Floats]) -> list[Floats]:
+    every = _Centers(centers)
+    amounts = np.zeros((len(every.all), 3))
     bins = min(int((len(rows) / ROWS_PER_CELL) ** (1.0 / rows.shape[1])), MOST_BINS)
     is_binned = bins >= FEWEST_BINS
-    for which in _binned(rows, bins) if is_binned else _gathered(rows, centers[-1]):
-        _add(amounts, every, np.ascontiguousarray(rows[which].T), weights[which], may_be_halved=is_binned)
+    hubs = centers[-1]
+    for which in _binned(rows, bins) if is_binned else grouped(assign(rows, hubs), len(hubs)):
+        if len(which):
+            cell = np.ascontiguousarray(rows[which].T)
+            _add(amounts, every, cell, weights[which], may_be_halved=is_binned)
     return np.split(amounts, every.begins[1:])
 
 
@@ -70,27 +85,15 @@ class _Centers:
         return reached[gap - least[owner] <= 2.0 * reach * (1.0 + 1e-9)]
 
 
-def _binned(rows: Floats, bins: int) -> Iterator[Ints]:
-    """Yield which rows are in the same bins of all features; each feature has bins of as many rows."""
+def _binned(rows: Floats, bins: int) -> list[Ints]:
+    """Return which rows are in the same bins of all features; each feature has bins of as many rows."""
     cell = np.zeros(len(rows), np.uint16)
     for column in rows.T:
         edges = np.quantile(column[:: max(1, len(column) // 2**12)], np.arange(1, bins) / bins)
         cell *= bins
         for edge in edges:
             cell += column > edge
-    return _groups(cell, bins ** rows.shape[1])
-
-
-def _gathered(rows: Floats, hubs: Floats) -> Iterator[Ints]:
-    """Yield which rows are nearest to the same hub."""
-    nearest = assign(rows, hubs)
-    # Sixteen bits are sorted by radix, in a tenth of the time.
-    return _groups(nearest.astype(np.uint16) if len(hubs) < 2**16 else nearest, len(hubs))
-
-
-def _groups(labels: NDArray[Any], count: int) -> Iterator[Ints]:
-    ends = np.bincount(labels, minlength=count).cumsum()
-    return (which for which in np.split(labels.argsort(kind="stable"), ends[:-1]) if len(which))
+    return grouped(cell, bins ** rows.shape[1])
 
 
 def _add(amounts: Floats, every: _Centers, columns: Floats, weights: Floats, *, may_be_halved: bool) -> None:

@@ -233,6 +233,13 @@ def blocks(length: int, size: int = BLOCK) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, length, size))
 
 
+def grouped(labels: NDArray[Any], count: int) -> list[Ints]:
+    """Return which rows have each label from 0 to `count` - 1, in their order."""
+    # Sixteen bits are sorted by radix, in a tenth of the time.
+    order = labels.astype(np.uint16 if count < 2**16 else np.intp, copy=False).argsort(kind="stable")
+    return np.split(order, np.bincount(labels, minlength=count).cumsum()[:-1])
+
+
 def distance_product(centers: Floats) -> Floats:
     """Return what times (x, 1) is |x - c|^2 - |x|^2 = |c|^2 - 2 x.c, for every centre."""
     product = np.empty((len(centers), centers.shape[1] + 1))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from airflow_segmentation.clustering.arrow import as_floats, as_matrix
-from airflow_segmentation.clustering.points import Floats, Ints, assign
+from airflow_segmentation.clustering.points import Floats, Ints, assign, grouped
 from airflow_segmentation.clustering.rows import Arrays, Parted, added_up
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ def _exact(
 def _of_groups(labels: Ints, values: Floats, k: int, probabilities: Sequence[float]) -> tuple[Floats, Floats]:
     there = ~np.isnan(values)
     labels, values = labels[there], values[there]
-    ends = np.bincount(labels, minlength=k).cumsum()
-    groups = np.split(values[labels.argsort(kind="stable")], ends[:-1])
+    groups = [values[which] for which in grouped(labels, k)]
     nothing = np.full(len(probabilities), np.nan)
     return (
         np.array([group.mean() if len(group) else np.nan for group in groups]),
@@ -221,11 +220,10 @@ def _looked(
 
 def _groups(labels: Ints, values: list[Floats], k: int) -> Iterator[tuple[int, int, Floats]]:
     """Yield the place of a column, a segment, and its values there, none of them missing."""
-    # Sixteen bits are sorted by radix, in a tenth of the time.
-    order = labels.astype(np.uint16 if k < 2**16 else np.intp).argsort(kind="stable")
-    ends = np.bincount(labels, minlength=k).cumsum()
+    groups = grouped(labels, k)
     for index, column in enumerate(values):
-        for segment, group in enumerate(np.split(column.take(order), ends[:-1])):
+        for segment, which in enumerate(groups):
+            group = column[which]
             missing = np.isnan(group)
             held = group[~missing] if missing.any() else group
             if len(held):
