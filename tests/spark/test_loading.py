@@ -5,17 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from airflow_segmentation.engines.spark import SparkEngine, loading, session
+from airflow_segmentation.engines.spark import SparkEngine, executors, loading, session
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.tables import folders
 from airflow_segmentation.tables.csv_files import Csv, csv_to_table
 from made.csv_files import ORDINARY, files
+from spark import passes
 from spark.cluster import Cluster
 
 
@@ -152,3 +154,30 @@ def test_all_options_that_are_taken_are_known_to_pandas():
 
     assert set(loading.OPTIONS) <= set(inspect.signature(pd.read_csv).parameters)
     assert re.fullmatch("[a-z_]+", "".join(loading.OPTIONS))
+
+
+@pytest.mark.parametrize("victim", ["executor", "python worker"])
+def test_the_same_table_whatever_is_killed_while_files_are_looked_through(
+    engine: SparkEngine, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
+):
+    lines = "".join(f"{n},{n / 7}\n" for n in range(80_000))  # two batches
+    csv = Csv(str(files(tmp_path / "csv", a=f"id,spent\n{lines}", b=f"spent,id\n{lines}")))
+    undisturbed = loaded(engine, tmp_path / "undisturbed", csv)
+    gate, marked, jobs = tmp_path / "gate", executors.Marked, len(cluster.jobs())
+    monkeypatch.setattr(executors, "Marked", lambda look: marked(passes.Gated(look, gate)))
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(loaded, engine, tmp_path / "killed", csv)
+        try:
+            cluster.until(Path(f"{gate}.reached").exists, "Nothing was read", 60)
+            if victim == "executor":
+                cluster.kill_executor()
+            else:
+                cluster.kill_python_worker()
+            cluster.until(
+                lambda: any(job["numFailedTasks"] for job in cluster.jobs()[:-jobs]),
+                "Spark did not notice",
+                60,
+            )
+        finally:
+            gate.touch()
+    assert done.result() == undisturbed
