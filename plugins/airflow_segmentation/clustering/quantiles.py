@@ -2,9 +2,10 @@
 
 Of as many rows as may be gathered they are exact. Of more, each is searched for. A first pass draws a sample,
 which tells between which two values a quantile lies almost surely. A second cuts what is between them into
-bins, and counts the rows in each and below; as a rule that is all. The bin that holds the quantile is cut
-likewise as long as it is wide, and where the sample was wrong, what is beyond. What is returned is the mean
-of the values in the last bin, which is exact wherever these are all the same. Else it is off by a
+bins, and counts the rows in each, at the two values themselves, where many may be the same, and below; as a
+rule that is all. The bin that holds the quantile is cut likewise as long as it is wide, and where the sample
+was wrong, what is beyond. What is returned is the mean of the values in the last bin, which is exact wherever
+these are all the same. Else it is off by a
 ten-thousandth of the segment's range and a thousandth of its rows at most, or by a millionth of itself.
 """
 
@@ -153,11 +154,14 @@ def _searched(
         count = partial(_counts, segmenting=segmenting, columns=columns, low=low, high=high, bins=bins)
         within, totals, below = added_up(visited(count, added=True))
         chosen = (below[..., None] + within.cumsum(axis=3) <= place[..., None]).sum(axis=3)
-        before, after = below > place, chosen == bins
-        chosen = chosen.clip(0, bins - 1)
+        before, after = below > place, chosen == bins + 2
+        chosen = chosen.clip(0, bins + 1)
         held, total = (np.take_along_axis(each, chosen[..., None], 3)[..., 0] for each in (within, totals))
-        width = (high - low) / bins
-        start, end = low + chosen * width, np.where(chosen == bins - 1, high, low + (chosen + 1) * width)
+        is_low, is_high = chosen == 0, chosen == bins + 1
+        step = (high - low) / bins
+        width = np.where(is_low | is_high, 0.0, step)
+        start = np.where(is_low, low, np.where(is_high, high, low + (chosen - 1) * step))
+        end = np.where(is_low, low, np.where(chosen >= bins, high, low + chosen * step))
         span = (most - least)[..., None]
         small = (held <= FEW * counts[..., None]) & (width <= SMALL * span)
         narrow = width <= np.maximum(NARROW * np.maximum(np.abs(start), np.abs(end)), NARROWEST * span)
@@ -239,11 +243,12 @@ def _counts(
     high: Floats,
     bins: int,
 ) -> Arrays:
-    """Return how many values lie in each bin between `low` and `high`, their sums, and how many lie below.
+    """Return how many values are in each bin from `low` to `high`, their sums, and how many lie below.
 
-    `low` and `high` are of shape (n_columns, k, n_ranges).
+    `low` and `high` are of shape (n_columns, k, n_ranges), and the first and the last bin are theirs alone.
     """
-    within, totals, below = np.zeros((*low.shape, bins)), np.zeros((*low.shape, bins)), np.zeros(low.shape)
+    shape = (*low.shape, bins + 2)
+    within, totals, below = np.zeros(shape), np.zeros(shape), np.zeros(low.shape)
     scale = bins / np.where(high > low, high - low, 1.0)
     for labels, values in _read(segmenting, columns, batches):
         for index, segment, group in _groups(labels, values, segmenting.k):
@@ -252,7 +257,9 @@ def _counts(
                 before = group < low[at]
                 below[at] += np.count_nonzero(before)
                 held = group[~before & (group <= high[at])]
-                bin_of = ((held - low[at]) * scale[at]).astype(np.intp).clip(0, bins - 1)
-                within[at] += np.bincount(bin_of, minlength=bins)
-                totals[at] += np.bincount(bin_of, held, bins)
+                bin_of = ((held - low[at]) * scale[at]).astype(np.intp).clip(0, bins - 1) + 1
+                bin_of[held == high[at]] = bins + 1
+                bin_of[held == low[at]] = 0
+                within[at] += np.bincount(bin_of, minlength=bins + 2)
+                totals[at] += np.bincount(bin_of, held, bins + 2)
     return [within, totals, below]
