@@ -369,7 +369,7 @@ def compare_large(name: str, folder: Path, figures: dict[str, Any]) -> list[Row]
 
 
 CSVS = {"large": ("CSV of 10M x 3", 1.4), "customers": ("CSV of 10M x 18", 1.6)}
-"""Numbers of all digits; and an id, amounts, frequencies and counts. How many times faster loading is to be."""
+"""Numbers of all digits; and an id, amounts, frequencies and counts. How many times faster to be."""
 
 
 def compare_files(folder: Path, figures: dict[str, Any]) -> list[Row]:

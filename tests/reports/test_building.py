@@ -12,7 +12,8 @@ import pytest
 from airflow_segmentation.clustering import Elbow
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators import ElbowOperator, KMeansSweepOperator, MinMaxPreprocessOperator
-from airflow_segmentation.reports.building import Chooser, build_report
+from airflow_segmentation.reports.building import build_report
+from airflow_segmentation.reports.choosing import Chooser
 from airflow_segmentation.reports.report import (
     REPORT_KEY,
     Choice,
@@ -357,7 +358,7 @@ EDGE = "The chosen k={} is at the edge of the range {}, and so not settled: {} m
             {},
             [
                 "kneedle found no elbow in k=1..2; k=1 is the point of the curve farthest from the line "
-                "between its ends. SweepTable a wider range, or choose k yourself"
+                "between its ends. Sweep a wider range, or choose k yourself"
             ],
         ),
         ({"k_min": 2, "inertias": [9, 8, 7, 6]}, {"method": "chord"}, [EDGE.format(2, "2..5", "chord")]),

@@ -34,7 +34,7 @@ def swept(k_min: int, k_max: int, seed: int = 0) -> SweepTable:
         seconds=found.fit_seconds.tolist(),
         fit_rows=found.fit_rows,
         scores={"silhouette": [k / 100 for k in found.k_values.tolist()]},
-        resamples=sweep_resamples(ROWS, resamples=3, k_min=k_min, k_max=k_max, random_state=seed),
+        resamples=sweep_resamples(ROWS, resamples=3, k_min=k_min, k_max=k_max, random_state=seed).curves,
         resample_rows=300,
     )
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.elbow import Elbow as Elbow
     from airflow_segmentation.clustering.elbow import choose_k as choose_k
     from airflow_segmentation.clustering.elbow import chord as chord
+    from airflow_segmentation.clustering.elbow import count_choices as count_choices
     from airflow_segmentation.clustering.estimator import KMeansSweep as KMeansSweep
+    from airflow_segmentation.clustering.evidence import agreed_k as agreed_k
+    from airflow_segmentation.clustering.evidence import recommend as recommend
     from airflow_segmentation.clustering.moments import Moments as Moments
     from airflow_segmentation.clustering.moments import moments_of as moments_of
     from airflow_segmentation.clustering.points import assign as assign
@@ -28,8 +31,9 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.scores import davies_bouldin as davies_bouldin
     from airflow_segmentation.clustering.scores import silhouette as silhouette
     from airflow_segmentation.clustering.scores import silhouette_sample as silhouette_sample
-    from airflow_segmentation.clustering.stability import count_choices as count_choices
     from airflow_segmentation.clustering.stability import sweep_resamples as sweep_resamples
+    from airflow_segmentation.clustering.structure import Structure as Structure
+    from airflow_segmentation.clustering.structure import measure_structure as measure_structure
     from airflow_segmentation.clustering.sweep import RangeCut as RangeCut
     from airflow_segmentation.clustering.sweep import Step as Step
     from airflow_segmentation.clustering.sweep import Sweep as Sweep
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.sweep import sweep_table as sweep_table
 
 _HOMES = {
+    "agreed_k": "evidence",
     "ArrayRows": "rows",
     "assign": "points",
     "Assigner": "assigning",
@@ -44,19 +49,22 @@ _HOMES = {
     "choose_k": "elbow",
     "chord": "elbow",
     "compute_score": "scores",
-    "count_choices": "stability",
+    "count_choices": "elbow",
     "davies_bouldin": "scores",
     "describe": "quantiles",
     "Elbow": "elbow",
     "KMeansSweep": "estimator",
     "Moments": "moments",
+    "measure_structure": "structure",
     "moments_of": "moments",
+    "recommend": "evidence",
     "RangeCut": "sweep",
     "Rows": "rows",
     "Segmenting": "quantiles",
     "silhouette": "scores",
     "silhouette_sample": "scores",
     "Step": "sweep",
+    "Structure": "structure",
     "Sweep": "sweep",
     "sweep_resamples": "stability",
     "sweep_rows": "sweep",

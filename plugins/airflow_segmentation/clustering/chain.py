@@ -12,7 +12,9 @@ Where there is one feature, chains are not needed: see `line.py`.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -128,20 +130,40 @@ class Cells:
 
     Parameters
     ----------
-    means : ndarray of shape (n_cells, n_features)
+    means : ndarray of shape (n_cells, n_features), or (n_chains, n_cells, n_features)
+        The same for all chains, or each chain's own.
     weights : ndarray of shape (n_chains, n_cells)
     """
 
     def __init__(self, means: Floats, weights: Floats) -> None:
         self.means, self.weights = means, weights
-        self.squares = np.einsum("ij,ij->i", means, means)
-        self.augmented = np.hstack([means, np.ones((len(means), 1))])
-        self._transposed = self.augmented.T.copy()
+        self.squares = np.einsum("...j,...j->...", means, means)
+        self.augmented = np.concatenate([means, np.ones((*means.shape[:-1], 1))], axis=-1)
+        self._transposed = np.swapaxes(self.augmented, -1, -2).copy()
+        self._is_shared = means.ndim == 2
+
+    def __len__(self) -> int:
+        return self.weights.shape[1]
+
+    def of(self, chains: Any) -> Cells:
+        """Return those of some chains."""
+        if self._is_shared:
+            some = copy(self)
+            some.weights = self.weights[chains]
+            return some
+        return Cells(self.means[chains], self.weights[chains])
+
+    def at(self, drawn: Ints) -> Floats:
+        """Return the means of the cells drawn in each chain, shape (n_chains, n_drawn, n_features)."""
+        return self.means[drawn] if self._is_shared else np.take_along_axis(self.means, drawn[..., None], 1)
 
     def distances(self, centers: Floats) -> Floats:
         """Return |x - c|^2 - |x|^2, shape (n_chains, n_centers, n_cells)."""
         chains, k, features = centers.shape
-        return (distance_product(centers.reshape(-1, features)) @ self._transposed).reshape(chains, k, -1)
+        product = distance_product(centers.reshape(-1, features))
+        if self._is_shared:
+            return (product @ self._transposed).reshape(chains, k, -1)
+        return product.reshape(chains, k, -1) @ self._transposed
 
 
 Found = list[tuple[Floats, Floats]]
@@ -151,10 +173,10 @@ Found = list[tuple[Floats, Floats]]
 def walk(rough: Cells, k_max: int, seed: int, thoroughness: int = 1) -> Found:
     """Go up to `k_max` and back down; return what all chains found for each k, with the SSE over cells."""
     total = rough.weights.sum(axis=1, keepdims=True)
-    mean = rough.weights @ rough.means / total
-    scatter = rough.weights @ rough.squares - total[:, 0] * np.einsum("ij,ij->i", mean, mean)
+    mean = (rough.weights[:, None] @ rough.means)[:, 0] / total
+    scatter = (rough.weights * rough.squares).sum(axis=1) - total[:, 0] * np.einsum("ij,ij->i", mean, mean)
     found = [(mean[:, None], np.maximum(scatter, 0.0))]
-    for k in range(2, min(k_max, len(rough.means)) + 1):
+    for k in range(2, min(k_max, len(rough)) + 1):
         rng = np.random.default_rng([seed, k])
         own = _lloyd(rough, _grown(rough, found[-1][0], rng))
         for _ in range(min(thoroughness * BEGUN // k**2, MOST_BEGUN)):
@@ -194,27 +216,28 @@ def _take_better(own: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> No
 
 def _lloyd(rough: Cells, centers: Floats) -> tuple[Floats, Floats]:
     """Run Lloyd's iterations for all chains; return their centres and SSE."""
-    together = max(1, CACHED // (centers.shape[1] * len(rough.means)))
+    together = max(1, CACHED // (centers.shape[1] * len(rough)))
     groups = [slice(start, start + together) for start in range(0, len(centers), together)]
-    found = [_lloyd_together(rough, centers[group], rough.weights[group]) for group in groups]
+    found = [_lloyd_together(rough.of(group), centers[group]) for group in groups]
     return np.concatenate([centers for centers, _ in found]), np.concatenate([costs for _, costs in found])
 
 
-def _lloyd_together(rough: Cells, centers: Floats, weights: Floats) -> tuple[Floats, Floats]:
+def _lloyd_together(rough: Cells, centers: Floats) -> tuple[Floats, Floats]:
     centers = centers.copy()
-    weighted = weights[:, :, None] * rough.augmented
+    weighted = rough.weights[:, :, None] * rough.augmented
     costs = np.full(len(centers), np.inf)
     active = np.arange(len(centers))
     for _ in range(MAX_ITER):
         distances = rough.distances(centers[active])
         nearest = distances.min(axis=1)
-        cost = np.einsum("ij,ij->i", nearest + rough.squares, weights[active])
+        cost = np.einsum("ij,ij->i", nearest + rough.squares, rough.weights)
         falling = costs[active] - cost > TOL * cost
         costs[active] = cost
         if not falling.any():
             break
         if not falling.all():
             distances, nearest, active = distances[falling], nearest[falling], active[falling]
+            rough = rough.of(falling)
         sums = (distances == nearest[:, None]).astype(float) @ weighted[active]
         inside = sums[..., -1:]
         means = sums[..., :-1] / np.where(inside > 0, inside, 1.0)
@@ -225,10 +248,10 @@ def _lloyd_together(rough: Cells, centers: Floats, weights: Floats) -> tuple[Flo
 def _begun(rough: Cells, k: int, rng: np.random.Generator) -> Floats:
     """Return k centres for each chain, drawn as the greedy k-means++ does (see :func:`_grown`)."""
     nearest = np.ones_like(rough.weights)
-    centers = np.empty((len(nearest), 0, rough.means.shape[1]))
+    centers = np.empty((len(nearest), 0, rough.means.shape[-1]))
     for _ in range(k):
         rivals = _drawn(rough, nearest, RIVALS, rng)
-        apart = np.maximum(rough.distances(rivals) + rough.squares, 0.0)
+        apart = np.maximum(rough.distances(rivals) + rough.squares[..., None, :], 0.0)
         if centers.shape[1]:
             np.minimum(apart, nearest[:, None], out=apart)
         best = np.einsum("ijk,ik->ij", apart, rough.weights).argmin(axis=1)
@@ -243,7 +266,7 @@ def _drawn(rough: Cells, nearest: Floats, count: int, rng: np.random.Generator) 
     share = np.cumsum(nearest * rough.weights, axis=1)
     marks = rng.random((len(share), count)) * share[:, -1:]
     drawn = np.array([np.searchsorted(own, mark) for own, mark in zip(share, marks, strict=True)])
-    return rough.means[np.minimum(drawn, len(rough.means) - 1)]
+    return rough.at(np.minimum(drawn, len(rough) - 1))
 
 
 def _grown(rough: Cells, centers: Floats, rng: np.random.Generator) -> Floats:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_segmentation.clustering.methods import METHODS, SCORES
+from airflow_segmentation.clustering.evidence import best_by_score, recommend
+from airflow_segmentation.clustering.methods import METHODS
+from airflow_segmentation.clustering.stability import Curve
+from airflow_segmentation.clustering.structure import Structure
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ def choose_k(
     method: str = "kneedle",
     sensitivity: float = 1.0,
     scores: Mapping[str, Sequence[float | None] | NDArray[Any]] | None = None,
+    structure: Structure | None = None,
+    jaccard: Sequence[Sequence[float]] = (),
 ) -> Elbow:
     """Choose k; where `method` finds none, take the point farthest from the chord.
 
@@ -37,11 +43,17 @@ def choose_k(
         SSE at each k.
     method : str
         One of :data:`~airflow_segmentation.clustering.methods.METHODS`: "kneedle" (Satopaa and others,
-        "Finding a Kneedle in a Haystack", 2011), "chord", or a score, whose best value chooses.
+        "Finding a Kneedle in a Haystack", 2011), "chord", "gap" (Tibshirani, Walther and Hastie, 2001),
+        "evidence" (:func:`~airflow_segmentation.clustering.evidence.recommend`), or a score, whose best value
+        chooses.
     sensitivity : float
         Kneedle's S: how many points the curve must stay flat after an elbow; more finds fewer elbows.
     scores : mapping of str to array-like of shape (n_k,)
         The scores' values at each k, None or NaN where there is none. Needed by the methods that are scores.
+    structure : Structure
+        What tells whether there are groups. Needed by "gap" and "evidence".
+    jaccard : sequence of sequences of float
+        For each k and segment how sure it comes again in resamples; read by "evidence".
 
     Raises
     ------
@@ -54,15 +66,42 @@ def choose_k(
         raise ValueError(
             f"{len(k_values)} k_values and {len(inertias)} inertias should be as many, at least one"
         )
+    found = _found(k_values, inertias, method, sensitivity, scores, structure, jaccard)
+    return Elbow(chord(k_values, inertias), "chord") if found is None else Elbow(found, method)
+
+
+def count_choices(
+    curves: Iterable[Curve], method: str = "kneedle", sensitivity: float = 1.0
+) -> list[tuple[int, int]]:
+    """Return pairs of k and the number of curves on which the method chooses it, most often first."""
+    chosen = Counter(choose_k(*curve, method, sensitivity).k for curve in curves)
+    return sorted(chosen.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _found(
+    k_values: Any,
+    inertias: Any,
+    method: str,
+    sensitivity: float,
+    scores: Any,
+    structure: Structure | None,
+    jaccard: Any,
+) -> int | None:
     if METHODS[method].reads == "score":
         if scores is None or method not in scores:
-            raise ValueError(f"method={method!r} needs its score at each k; the sweep computed none")
-        found = _best(k_values, scores[method], method)
-    else:
-        found = (
-            _kneedle(k_values, inertias, sensitivity) if method == "kneedle" else chord(k_values, inertias)
-        )
-    return Elbow(chord(k_values, inertias), "chord") if found is None else Elbow(found, method)
+            raise ValueError(
+                f"method={method!r} needs its score at each k, and the sweep computed none; name it in scores"
+            )
+        return best_by_score(k_values, {method: scores[method]}).get(method)
+    if METHODS[method].reads == "structure":
+        if structure is None:
+            raise ValueError(
+                f"method={method!r} needs sets without groups to hold the sweep against, and none were "
+                "swept; give reference_sets"
+            )
+        k = structure.gap_k if method == "gap" else recommend(k_values, structure, jaccard, scores).k
+        return k if k in k_values else None
+    return _kneedle(k_values, inertias, sensitivity) if method == "kneedle" else chord(k_values, inertias)
 
 
 def chord(k_values: Sequence[int] | NDArray[Any], inertias: Sequence[float] | NDArray[Any]) -> int:
@@ -88,14 +127,6 @@ def _kneedle(k_values: Any, inertias: Any, sensitivity: float) -> int | None:
             list(k_values), list(inertias), S=sensitivity, curve="convex", direction="decreasing"
         ).knee
     return None if knee is None else int(knee)
-
-
-def _best(k_values: Any, score: Any, method: str) -> int | None:
-    values = np.array(score, dtype=float)  # None becomes NaN
-    if np.isnan(values).all():
-        return None
-    best = np.nanargmax if SCORES[method].best == "largest" else np.nanargmin
-    return int(k_values[int(best(values))])
 
 
 def _unit(values: Any) -> NDArray[np.float64]:

@@ -32,8 +32,8 @@ class Method:
     name: str
     label: str
     meaning: str
-    reads: Literal["curve", "score"] = "curve"
-    """What it chooses by: the curve of the SSE, or the score of its name."""
+    reads: Literal["curve", "score", "structure"] = "curve"
+    """What it chooses by: the curve of the SSE, the score of its name, or sets without groups."""
 
 
 _Named = TypeVar("_Named", Score, Method)
@@ -74,6 +74,13 @@ METHODS = _by_name(
     (
         Method("kneedle", "Kneedle", "where the SSE curve bends most"),
         *(Method(one.name, one.label, f"the {one.best}: {one.meaning}", "score") for one in SCORES.values()),
+        Method("gap", "Gap", "the first k that is as good as any against rows without groups", "structure"),
+        Method(
+            "evidence",
+            "Evidence",
+            "what gap and scores support, and all of whose segments come again in resamples",
+            "structure",
+        ),
         Method("chord", "Chord", "the point farthest from the line between the curve's ends"),
     )
 )

@@ -10,7 +10,8 @@ from airflow_segmentation.errors import InputError
 from airflow_segmentation.links import ElbowLink
 from airflow_segmentation.operators.arguments import as_connection, as_optional_int, as_uri, as_uris
 from airflow_segmentation.operators.passing import PassingOperator
-from airflow_segmentation.reports.building import Chooser, build_report
+from airflow_segmentation.reports.building import build_report
+from airflow_segmentation.reports.choosing import Chooser
 from airflow_segmentation.reports.records import push_record
 from airflow_segmentation.reports.report import REPORT_KEY, SUMMARY_KEY, Method, Report
 from airflow_segmentation.segments.model import build_model, save_model
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from airflow_segmentation.engines import Engine
     from airflow_segmentation.tables.data import Data
+
+
+STRUCTURE = {"none": "no groups", "unclear": "groups that do not lie apart", "clear": "clear groups"}
 
 
 class ElbowOperator(PassingOperator):
@@ -42,7 +46,9 @@ class ElbowOperator(PassingOperator):
         others can load without running what is in it; any other name saves a pickle. (templated)
     :param method: How to choose k. `kneedle`: where the SSE curve bends most (Satopaa et al. 2011, by kneed).
         `chord`: the point farthest from the line between the curve's ends. `silhouette` and
-        `calinski_harabasz`: the largest score; `davies_bouldin`: the smallest.
+        `calinski_harabasz`: the largest score; `davies_bouldin`: the smallest. `gap`: the first k that is as
+        good as any, against rows without groups (Tibshirani, Walther and Hastie 2001). `evidence`: the k that
+        gap, scores and resamples support together; where they support none, the point farthest from the line.
     :param sensitivity: Kneedle's S: the larger, the more pronounced a bend must be.
     :param k: The k to take instead of the elbow. None, and what a template leaves of it, chooses by `method`.
         (templated)
@@ -123,6 +129,18 @@ class ElbowOperator(PassingOperator):
         )
         for choice in report.choices:
             self.log.info("%s would choose %s", choice.method, choice.k or "no k")
+        if report.structure is not None:
+            self.log.info(
+                "Against %d sets of rows without groups: %s (largest gap %.3g, p %.2g); the gap takes k=%d",
+                *(report.structure.sets, STRUCTURE[report.structure.verdict], report.structure.gap),
+                *(report.structure.p, report.structure.gap_k),
+            )
+        if report.recommendation is not None:
+            self.log.info(
+                "The evidence is for %s. %s",
+                f"k={report.recommendation.k}" if report.recommendation.k else "no k",
+                report.recommendation.reason,
+            )
         if report.stability is not None:
             self.log.info(
                 "Over %d resamples %s chose k: %s",

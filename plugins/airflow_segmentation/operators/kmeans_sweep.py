@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
     from airflow.sdk.types import Logger
 
-    from airflow_segmentation.clustering import Rows, Step, Sweep
-    from airflow_segmentation.clustering.stability import Curve
+    from airflow_segmentation.clustering import Rows, Step, Structure, Sweep
+    from airflow_segmentation.clustering.stability import Resamples
     from airflow_segmentation.tables.data import Data
 
 
 PACE_SECONDS = 1.0
 """Time between two reports of how far a sweep is."""
-RESAMPLED_ROWS = 20_000
-"""Rows, of all, that resamples are drawn from."""
+DRAWN_ROWS = 20_000
+"""Rows, of all, that resamples and sets without groups are made from."""
 
 
 class KMeansSweepOperator(PassingOperator):
@@ -57,8 +57,10 @@ class KMeansSweepOperator(PassingOperator):
         any other table, all that hold numbers. (templated)
     :param scores: The quality scores to compute for every k; by default all: `silhouette` (of more
         than 5,000 rows on a sample of about so many, by segment), `calinski_harabasz` and `davies_bouldin`.
-    :param stability: How many resamples to sweep, so that the report tells how often each k would be chosen;
-        0 for none. (templated)
+    :param stability: How many resamples to sweep, so that the report tells how often each k would be chosen,
+        and how sure each segment comes again; 0 for none. (templated)
+    :param reference_sets: How many sets of rows without groups to hold the sweep against, so that the report
+        tells whether there are groups at all; 0 for none, and fewer than 19 prove nothing. (templated)
     :param n_jobs: Cores to use: by default one, -1 for all. (templated)
     :param conn_id: The connection to the storage of `data`. (templated)
     :param spark_conn_id: The connection to a Spark cluster that passes over the rows; by default this worker
@@ -72,6 +74,7 @@ class KMeansSweepOperator(PassingOperator):
         "random_state",
         "features",
         "stability",
+        "reference_sets",
         "n_jobs",
         *PassingOperator.template_fields,
     )
@@ -87,6 +90,7 @@ class KMeansSweepOperator(PassingOperator):
         features: Sequence[str] | str | None = None,
         scores: Sequence[str] = tuple(SCORES),
         stability: int | str = 0,
+        reference_sets: int | str = 20,
         n_jobs: int | str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -101,6 +105,7 @@ class KMeansSweepOperator(PassingOperator):
         self.features = features
         self.scores = scores
         self.stability = stability
+        self.reference_sets = reference_sets
         self.n_jobs = n_jobs
 
     def execute(self, context: Context) -> str:
@@ -121,6 +126,7 @@ class KMeansSweepOperator(PassingOperator):
 
         conn_id = as_connection(self.conn_id)
         stability = as_int("stability", self.stability, minimum=0)
+        sets = as_int("reference_sets", self.reference_sets, minimum=0)
         jobs = as_optional_int("n_jobs", self.n_jobs, minimum=-1)
         if jobs == 0:
             raise InputError("n_jobs=0 should be >= 1, or -1 for all cores; leave it out for one")
@@ -144,7 +150,9 @@ class KMeansSweepOperator(PassingOperator):
             except ValueError as error:
                 raise InputError(f"{without_secrets(table.uri)}: {error}") from error
             scores, silhouette_rows = self._scores(rows, found, parameters["random_state"], jobs)
-            resamples, resample_rows = self._resamples(rows, parameters, stability)
+            drawn: Any = rows.uniform(DRAWN_ROWS, parameters["random_state"]) if stability or sets else ()
+            resamples = self._resamples(drawn, found, parameters, stability)
+            structure = self._structure(drawn, parameters, sets)
         told = list(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, RangeCut)))
         for message in told:
             self.log.warning("%s", message)
@@ -163,8 +171,10 @@ class KMeansSweepOperator(PassingOperator):
                 fit_rows=found.fit_rows,
                 scores=scores,
                 silhouette_rows=silhouette_rows,
-                resamples=resamples,
-                resample_rows=resample_rows,
+                resamples=resamples.curves,
+                resample_rows=len(drawn) if resamples.curves else 0,
+                jaccard=resamples.jaccard,
+                structure=structure,
                 warnings=told,
             ),
             uri,
@@ -201,16 +211,27 @@ class KMeansSweepOperator(PassingOperator):
                 silhouette_rows = count
         return scores, silhouette_rows
 
-    def _resamples(self, rows: Rows, parameters: dict[str, Any], count: int) -> tuple[list[Curve], int]:
-        if not count:
-            return [], 0
-        from airflow_segmentation.clustering import sweep_resamples
+    def _resamples(self, drawn: Any, found: Sweep, parameters: dict[str, Any], count: int) -> Resamples:
+        from airflow_segmentation.clustering.stability import Resamples, sweep_resamples
 
-        drawn = rows.uniform(RESAMPLED_ROWS, parameters["random_state"])
+        if not count:
+            return Resamples([], [])
         started = time.monotonic()
-        curves = sweep_resamples(drawn, resamples=count, **parameters)
+        swept = sweep_resamples(drawn, resamples=count, cluster_centers=found.cluster_centers, **parameters)
         self.log.info("Swept %d resamples in %.1f s", count, time.monotonic() - started)
-        return curves, len(drawn)
+        return swept
+
+    def _structure(self, drawn: Any, parameters: dict[str, Any], sets: int) -> Structure | None:
+        from airflow_segmentation.clustering import measure_structure
+
+        if not sets:
+            return None
+        started = time.monotonic()
+        structure = measure_structure(
+            drawn, sets=sets, k_max=parameters["k_max"], random_state=parameters["random_state"]
+        )
+        self.log.info("Swept %d sets without groups in %.1f s", sets, time.monotonic() - started)
+        return structure
 
     def _scaling(self, table: Data) -> Scaling:
         """Return which features to cluster on, and how they were scaled."""

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from airflow_segmentation.clustering.methods import METHODS
-from airflow_segmentation.errors import InputError
+from airflow_segmentation.reports.cautions import cautions
+from airflow_segmentation.reports.choosing import Chooser
 from airflow_segmentation.reports.report import (
-    Choice,
     CurvePoint,
     Dropped,
     Feature,
-    Method,
     Profile,
+    Recommendation,
     Report,
-    Stability,
-    Times,
+    Structure,
     significant,
 )
 from airflow_segmentation.storage.addresses import without_secrets
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from airflow_segmentation.clustering import Elbow
+    from airflow_segmentation.clustering import structure as structures
     from airflow_segmentation.tables.data import Data
     from airflow_segmentation.tables.scaling import Scaling
 
@@ -37,67 +35,6 @@ SEARCHED = (
 )
 SAMPLE_ROWS = 300
 """Rows that the page draws: as many as can be told apart on a chart, and few enough for a report."""
-
-
-@dataclass(frozen=True)
-class Chooser:
-    """How k is chosen from a curve.
-
-    :param method: one of :data:`~airflow_segmentation.clustering.methods.METHODS`.
-    :param sensitivity: Kneedle's S.
-    :param given: the k to take instead; None to choose.
-    """
-
-    method: Method
-    sensitivity: float
-    given: int | None = None
-
-    def choose(self, sweep: SweepTable) -> Elbow:
-        """Return k and what decided it: a method, or "given".
-
-        :raises InputError: if the given k was not swept.
-        """
-        from airflow_segmentation.clustering import Elbow
-
-        if self.given is not None:
-            sweep.index(self.given)
-            return Elbow(self.given, "given")
-        return self._by(self.method, sweep)
-
-    def choices(self, sweep: SweepTable) -> tuple[Choice, ...]:
-        """Return what every method would choose whose score the sweep holds."""
-        possible = [name for name, one in METHODS.items() if one.reads == "curve" or name in sweep.scores]
-        return tuple(self._choice(method, sweep) for method in possible)
-
-    def of_half_range(self, sweep: SweepTable) -> Choice | None:
-        """Return what the method would choose with the largest k cut to half; None of too short a range."""
-        half = sweep.up_to(max(sweep.k_values) // 2)
-        if half is None:
-            return None
-        return self._choice(self.method, half)
-
-    def stability(self, sweep: SweepTable) -> Stability | None:
-        """Return how often each k would be chosen over the sweep's resamples; None where there are none."""
-        if not sweep.resamples:
-            return None
-        from airflow_segmentation.clustering import count_choices
-
-        method = self.method if METHODS[self.method].reads == "curve" else "kneedle"
-        counts = count_choices(sweep.resamples, method=method, sensitivity=self.sensitivity)
-        times = tuple(Times(*pair) for pair in counts)
-        return Stability(len(sweep.resamples), sweep.resample_rows, times, method)
-
-    def _choice(self, method: Method, sweep: SweepTable) -> Choice:
-        found = self._by(method, sweep)
-        return Choice(method, found.k if found.decided_by == method else None)
-
-    def _by(self, method: str, sweep: SweepTable) -> Elbow:
-        from airflow_segmentation.clustering import choose_k
-
-        try:
-            return choose_k(sweep.k_values, sweep.inertias, method, self.sensitivity, sweep.scores)
-        except ValueError as error:
-            raise InputError(f"{error}; name it in the scores of KMeansSweepOperator") from None
 
 
 def build_report(
@@ -120,6 +57,7 @@ def build_report(
     """
     scaling, k = sweep.scaling, choice.k
     half, choices, stability = chooser.of_half_range(sweep), chooser.choices(sweep), chooser.stability(sweep)
+    recommendation = _recommendation(sweep)
     return Report(
         k=k,
         method=chooser.method,
@@ -139,10 +77,12 @@ def build_report(
         half_range=half,
         half_k_max=None if half is None else max(sweep.k_values) // 2,
         stability=stability,
+        structure=_structure(sweep),
+        recommendation=recommendation,
         profiles=() if table is None else _profiles(table, sweep, k),
         quartiles=None if table is None else _exactness(table),
         sample=() if table is None else _sample(table, sweep),
-        warnings=_warnings(sweep, chooser, choice, half, stability),
+        warnings=cautions(sweep, chooser, choice, half, stability, recommendation),
         data_uri=without_secrets(sweep.data_uri),
         sweep_uri=without_secrets(sweep_uri),
         model_uri=without_secrets(model_uri),
@@ -163,9 +103,44 @@ def _curve(sweep: SweepTable) -> tuple[CurvePoint, ...]:
             sizes=tuple(map(int, sweep.sizes[index])),
             centers=_original(sweep.scaling, sweep.centers[index], digits=5),
             scores={name: significant(float(values[index])) for name, values in sweep.scores.items()},
+            **_against_no_groups(sweep.structure, int(k)),
+            jaccard=tuple(round(value, 2) for value in sweep.jaccard[index]) if sweep.jaccard else None,
         )
         for index, k in enumerate(sweep.k_values)
     )
+
+
+def _against_no_groups(structure: structures.Structure | None, k: int) -> dict[str, float]:
+    if structure is None or k > len(structure.gap):
+        return {}
+    return {"gap": significant(structure.gap[k - 1], 4), "gap_se": significant(structure.gap_se[k - 1], 3)}
+
+
+def _structure(sweep: SweepTable) -> Structure | None:
+    from airflow_segmentation.clustering.reference import IN_WORDS
+
+    if (found := sweep.structure) is None:
+        return None
+    return Structure(
+        verdict=found.verdict,
+        gap=significant(found.largest, 4),
+        gap_k=found.gap_k,
+        p=significant(found.p, 3),
+        sets=found.sets,
+        rows=found.rows,
+        null=IN_WORDS,
+        dip_component=None if found.dip_component is None else significant(found.dip_component, 3),
+        dip_distances=None if found.dip_distances is None else significant(found.dip_distances, 3),
+    )
+
+
+def _recommendation(sweep: SweepTable) -> Recommendation | None:
+    from airflow_segmentation.clustering import recommend
+
+    if sweep.structure is None:
+        return None
+    found = recommend(sweep.k_values, sweep.structure, sweep.jaccard, sweep.scores)
+    return Recommendation(found.k, found.reason)
 
 
 def _features(scaling: Scaling, table: Data | None) -> tuple[Feature, ...]:
@@ -234,45 +209,3 @@ def _original(scaling: Scaling, rows: np.ndarray, digits: int) -> tuple[tuple[fl
         tuple(significant(value, digits, spread) for value, spread in zip(row, spreads, strict=True))
         for row in scaling.to_original(rows).tolist()
     )
-
-
-def _warnings(
-    sweep: SweepTable,
-    chooser: Chooser,
-    choice: Elbow,
-    half: Choice | None,
-    stability: Stability | None,
-) -> tuple[str, ...]:
-    """Return what a person should know before trusting this k, in words."""
-    low, high = min(sweep.k_values), max(sweep.k_values)
-    k, decided_by = choice.k, choice.decided_by
-    warnings = list(sweep.warnings)
-    if decided_by not in (chooser.method, "given"):
-        warnings.append(
-            f"{chooser.method} found no elbow in k={low}..{high}; k={k} is the point of the curve farthest "
-            "from the line between its ends. SweepTable a wider range, or choose k yourself"
-        )
-    # No score has a value at k=1, and no curve bends there.
-    smallest = 1 if decided_by == "given" or METHODS[decided_by].reads == "curve" else 2
-    may_go_on = k == high and sweep.inertias[-1] > 0  # else each distinct row is a segment
-    if decided_by != "given" and low < high and (may_go_on or smallest < k == low):
-        warnings.append(
-            f"The chosen k={k} is at the edge of the range {low}..{high}, and so not settled: {decided_by} "
-            "may choose another beyond it; sweep a wider range"
-        )
-    if decided_by == chooser.method and half is not None and half.k != k:
-        found = "finds no k" if half.k is None else f"chooses k={half.k}"
-        warnings.append(
-            f"The choice hangs on the range: {chooser.method} {found} in k={low}..{high // 2}, and k={k} in "
-            f"k={low}..{high}. Keep the range the same between runs that you compare"
-        )
-    if stability is not None and 2 * stability.counts[0].times < stability.resamples:
-        warnings.append(
-            f"On no half of the {stability.resamples} resamples {stability.method} chose the same k, so take "
-            "k as a range rather than a number"
-        )
-    warnings.extend(
-        f"Feature {name} has one value only, and cannot tell customers apart"
-        for name in sweep.scaling.constant
-    )
-    return tuple(warnings)

@@ -24,7 +24,7 @@ from msgspec import Meta
 
 from airflow_segmentation.clustering.methods import METHODS, SCORES
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MAX_REPORT_BYTES = 64_000
 """A report lives in the metadata database, beside thousands of others, and travels whole to the browser."""
 
@@ -45,6 +45,7 @@ else:
     Method = Literal[tuple(METHODS)]
     Decision = Literal[(*METHODS, "given")]
     """What can have given k in the end."""
+Verdict = Literal["none", "unclear", "clear"]
 Fit = Literal["full", "sample"]
 """What the sweep was fitted on: every row, or a weighted sample of rows."""
 MAX_K = 10_000
@@ -64,6 +65,7 @@ Number = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 """A finite number: NaN is within no bounds."""
 Amount = Annotated[float, Meta(ge=0, le=MAX_NUMBER)]
 Share = Annotated[float, Meta(ge=-1, le=1)]
+Probability = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=0, le=10**15)]
 K = Annotated[int, Meta(ge=1, le=MAX_K)]
 Text = Annotated[str, Meta(max_length=MAX_REPORT_BYTES)]
@@ -124,6 +126,13 @@ class CurvePoint:
     """Rows in each segment, the largest first. None where left out to keep the report small."""
     centers: Annotated[tuple[Row, ...], Meta(max_length=MAX_SEGMENTS)] | None = None
     """One centre for each segment in original units, in the order of `sizes`. None where left out."""
+    gap: Number | None = None
+    """How much less SSE there is than in rows without groups, as a natural logarithm: 0 at k = 1."""
+    gap_se: Amount | None = None
+    """Its standard error."""
+    jaccard: Annotated[tuple[Probability, ...], Meta(max_length=MAX_SEGMENTS)] | None = None
+    """How sure each segment comes again in resamples, in the order of `sizes`: the mean Jaccard similarity to
+    that which is most like it. None where that is not known, or left out."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +161,38 @@ class Stability:
     counts: Annotated[tuple[Times, ...], Meta(max_length=MAX_POINTS)]
     method: Method = "kneedle"
     """What chose k on each resample's curve: resamples have no scores."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Whether there are groups at all: the sweep held against sweeps of rows without any."""
+
+    verdict: Verdict
+    gap: Amount
+    """The largest gap at any k."""
+    gap_k: K
+    """The first k whose gap is within a standard error of that; 1 where the verdict is "none"."""
+    p: Probability
+    """Share of the sets, the rows among them, that have as large a gap for its standard error."""
+    sets: Count
+    """Sets of rows without groups."""
+    rows: Count
+    """Rows in each."""
+    null: Text
+    """What these sets are, in words."""
+    dip_component: Probability | None = None
+    """p of the dip test of one peak on the first principal component. None where that is not known."""
+    dip_distances: Probability | None = None
+    """The same on the distances between rows; outliers and long tails lower it, too."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The k that the evidence supports, or that none is better than another."""
+
+    k: K | None
+    reason: Text
+    """A sentence."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +235,10 @@ class Report:
     """What `method` would choose with k_max cut to half; its k is None where it would find none."""
     half_k_max: K | None = None
     stability: Stability | None = None
+    structure: Structure | None = None
+    """None where no sets without groups were swept."""
+    recommendation: Recommendation | None = None
+    """Likewise."""
     profiles: Annotated[tuple[Profile, ...], Meta(max_length=MAX_ITEMS)] = ()
     """Columns over the segments of the chosen k, clustered features first."""
     quartiles: Text | None = None
@@ -351,7 +396,8 @@ def _require_consistent(report: Report) -> None:
             low, high = SCORES[name].bounds if name in SCORES else (-math.inf, math.inf)
             if score is not None and not low <= score <= high:
                 raise ReportError(f"report.curve.{name} at k={point.k} should be from {low:g} to {high:g}")
-        for name, parts in (("sizes", point.sizes), ("centers", point.centers)):
+        parts_of = (("sizes", point.sizes), ("centers", point.centers), ("jaccard", point.jaccard))
+        for name, parts in parts_of:
             if parts is not None:
                 _require_length(parts, point.k, f"report.curve.{name} at k={point.k}")
         if point.sizes is not None and sum(point.sizes) < 1:
@@ -394,6 +440,8 @@ class _Versioned:
 
 def _with_scores(value: Any) -> Any:
     """Return a report of version 1 as later ones are: its points had a field for each score."""
+    if value.get("schema_version", 1) > 1:
+        return value
     for point in value["curve"]:
         point["scores"] = {name: point[name] for name in SCORES if name in point}
     return value
@@ -466,8 +514,8 @@ def _shrunk(report: Report) -> Report:
     """Return the report below its limit, leaving out what the page needs least.
 
     First what no page could show, and the features that it has no room for, then rows to draw, the centres
-    of the k farthest from the chosen one, the sizes likewise, and the profiles of the last columns. Centres
-    of the chosen k stay.
+    of the k farthest from the chosen one, how sure their segments are and the sizes likewise, and the
+    profiles of the last columns. Centres of the chosen k stay.
     """
     report = _with_fewer_features(_showable(report))
     if _size(report) <= MAX_REPORT_BYTES:
@@ -481,7 +529,7 @@ def _shrunk(report: Report) -> Report:
     farthest_first = sorted(
         (point.k for point in report.curve if point.k != report.k), key=lambda k: -abs(k - report.k)
     )
-    for name, words in (("centers", "centres"), ("sizes", "sizes")):
+    for name, words in (("centers", "centres"), ("jaccard", "trust in segments"), ("sizes", "sizes")):
         excess = _size(report) - MAX_REPORT_BYTES + 200
         without = set()
         for k in farthest_first:
@@ -517,10 +565,7 @@ def _showable(report: Report) -> Report:
     """Return the report with as many points as a curve needs, and as many segments as a chart can show."""
     step, wanted = _step(report.curve), {report.k, *(choice.k for choice in report.choices)}
     kept = [point for index, point in enumerate(report.curve) if index % step == 0 or point.k in wanted]
-    curve = tuple(
-        point if point.k <= MAX_SEGMENTS else dataclasses.replace(point, sizes=None, centers=None)
-        for point in kept
-    )
+    curve = tuple(point if point.k <= MAX_SEGMENTS else _without_segments(point) for point in kept)
     left_out = report.left_out
     if len(kept) < len(report.curve):
         left_out += (f"{len(report.curve) - len(kept)} of {len(report.curve)} points of the curve",)
@@ -528,6 +573,10 @@ def _showable(report: Report) -> Report:
         left_out += (f"the segments of each k above {MAX_SEGMENTS}",)
     profiles = report.profiles if report.k <= MAX_SEGMENTS else ()
     return dataclasses.replace(report, curve=curve, profiles=profiles, left_out=left_out)
+
+
+def _without_segments(point: CurvePoint) -> CurvePoint:
+    return dataclasses.replace(point, sizes=None, centers=None, jaccard=None)
 
 
 def _step(curve: Sequence[Any]) -> int:
@@ -538,7 +587,7 @@ def _step(curve: Sequence[Any]) -> int:
 def _with_fewer_features(report: Report) -> Report:
     """Return the report with as many features as it has room for, with their centres of the chosen k."""
     centers = report.chosen.centers or ()
-    points = tuple(dataclasses.replace(point, centers=None, sizes=None) for point in report.curve)
+    points = tuple(map(_without_segments, report.curve))
     room = MAX_REPORT_BYTES - 1_000  # for what is left out, in words
     room -= _size(dataclasses.replace(report, features=(), curve=points, profiles=(), sample=()))
     sizes = (

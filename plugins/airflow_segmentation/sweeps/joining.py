@@ -61,6 +61,9 @@ def join_sweeps(sweeps: Sequence[SweepTable]) -> SweepTable:
         if alike
         else [],
         resample_rows=ordered[0].resample_rows if alike else 0,
+        jaccard=by_k("jaccard") if all(sweep.jaccard for sweep in ordered) else (),
+        # Each swept its sets from k = 1 to its last k.
+        structure=max(ordered, key=lambda sweep: max(sweep.k_values)).structure,
         warnings=[
             *dict.fromkeys(warning for sweep in ordered for warning in sweep.warnings),
             *_seams(best, k_values),

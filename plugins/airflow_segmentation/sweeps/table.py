@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from airflow_segmentation.tables.scaling import Scaling
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+    from airflow_segmentation.clustering import Structure
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class SweepTable:
     """The curve of each resample that was swept: its k and their SSE."""
     resample_rows: int = 0
     """Rows in each resample."""
+    jaccard: Sequence[Sequence[float]] = ()
+    """For each k and segment how sure it comes again in resamples; empty where none were swept."""
+    structure: Structure | None = None
+    """What sets without groups say of the rows; None where none were swept."""
     warnings: Sequence[str] = ()
     """What the sweep had to tell, in words."""
 
@@ -64,7 +71,7 @@ class SweepTable:
         count = sum(k <= k_max for k in self.k_values)
         if count < 2:
             return None
-        by_k = ("k_values", "inertias", "centers", "sizes", "iterations", "seconds")
+        by_k = ("k_values", "inertias", "centers", "sizes", "iterations", "seconds", "jaccard")
         scores = {name: values[:count] for name, values in self.scores.items()}
         return replace(self, **{name: getattr(self, name)[:count] for name in by_k}, scores=scores)
 
@@ -87,6 +94,8 @@ def write_sweep(sweep: SweepTable, uri: str) -> None:
         "seconds": as_array(np.array(sweep.seconds, float)),
         **{name: as_array(np.array(values, float)) for name, values in sweep.scores.items()},
     }
+    if sweep.jaccard:
+        columns["jaccard"] = _lists(k_values, as_array(np.concatenate(sweep.jaccard)))
     batch = pa.record_batch(columns)
     with table_written(uri, batch.schema) as writer:
         writer.write(batch)
@@ -99,6 +108,7 @@ def write_sweep(sweep: SweepTable, uri: str) -> None:
             "silhouette_rows": sweep.silhouette_rows,
             "resamples": [[list(k_values), list(inertias)] for k_values, inertias in sweep.resamples],
             "resample_rows": sweep.resample_rows,
+            "structure": sweep.structure and dataclasses.asdict(sweep.structure),
             "warnings": list(sweep.warnings),
         }
 
@@ -123,6 +133,8 @@ def read_sweep(uri: str, conn_id: str | None = None) -> SweepTable:
 def _sweep(facts: Mapping[str, Any], columns: Mapping[str, Any]) -> SweepTable:
     import numpy as np
 
+    from airflow_segmentation.clustering import Structure
+
     return SweepTable(
         data_uri=facts["data_uri"],
         scaling=Scaling.from_json(facts["scaling"]),
@@ -138,6 +150,8 @@ def _sweep(facts: Mapping[str, Any], columns: Mapping[str, Any]) -> SweepTable:
         silhouette_rows=facts.get("silhouette_rows", 0),
         resamples=facts["resamples"],
         resample_rows=facts["resample_rows"],
+        jaccard=columns.get("jaccard", ()),
+        structure=Structure(**facts["structure"]) if facts.get("structure") else None,
         warnings=facts["warnings"],
         scores={name: columns[name] for name in SCORES if name in columns},
     )
