@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from airflow_segmentation.clustering import Elbow, choose_k, chord
+from airflow_segmentation.clustering import Elbow, Structure, choose_k, chord
 from kneed import DataGenerator, KneeLocator
 
 
@@ -91,8 +91,36 @@ def test_a_score_that_was_not_computed_is_an_error():
 
 
 def test_an_unknown_method_is_an_error_that_lists_the_known():
-    with pytest.raises(ValueError, match="method='gap' should be one of kneedle, silhouette"):
-        choose_k([1, 2], [2.0, 1.0], "gap")
+    with pytest.raises(ValueError, match="method='none' should be one of kneedle, silhouette"):
+        choose_k([1, 2], [2.0, 1.0], "none")
+
+
+@pytest.mark.parametrize("method", ["gap", "evidence"])
+def test_what_holds_the_curve_against_sets_without_groups_needs_them(method):
+    with pytest.raises(ValueError, match=f"method='{method}' needs sets .*; give reference_sets"):
+        choose_k([1, 2], [2.0, 1.0], method)
+
+
+def structure(gap: list[float]) -> Structure:
+    return Structure(gap=gap, gap_se=[0.0, *(0.1 for _ in gap[1:])], p=0.04, sets=24, rows=100)
+
+
+def test_gap_chooses_the_first_k_that_is_as_good_as_the_next():
+    sse = [9.0, 8.0, 7.0, 6.0, 5.0]
+
+    assert choose_k([1, 2, 3, 4, 5], sse, "gap", structure=structure([0, -0.3, 0.95, 1, 0.2])) == Elbow(
+        3, "gap"
+    )
+    # k that were not swept cannot be chosen.
+    late = choose_k([4, 5, 6, 7], sse[:4], "gap", structure=structure([0, 0.3, 0.95, 1, 0.2]))
+    assert late.decided_by == "chord"
+
+
+def test_evidence_without_groups_leaves_k_to_the_chord():
+    curve = [1, 2, 3, 4], [9.0, 2.0, 1.0, 0.9]
+
+    assert choose_k(*curve, "evidence", structure=structure([0, 0.1, 0.0, 0.0])) == Elbow(2, "chord")
+    assert choose_k(*curve, "evidence", structure=structure([0, 0.1, 0.8, 0.0])) == Elbow(3, "evidence")
 
 
 def test_a_curve_without_points_is_an_error():

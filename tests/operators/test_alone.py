@@ -90,7 +90,7 @@ def test_the_seed_counts_in_the_sweep_in_its_resamples_and_in_what_they_are_draw
         return stability.sweep_resamples(rows, **given)
 
     monkeypatch.setattr(clustering, "sweep_resamples", noted, raising=False)
-    monkeypatch.setattr(kmeans_sweep, "RESAMPLED_ROWS", 300)
+    monkeypatch.setattr(kmeans_sweep, "DRAWN_ROWS", 300)
     one, again, other = (swept(data, f"run{i}", stability=3, random_state=i % 2) for i in (0, 2, 1))
 
     assert one.inertias == again.inertias != other.inertias

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from airflow.sdk import DAG
+from airflow_segmentation.clustering.methods import METHODS
 from airflow_segmentation.operators import CsvLoadOperator, ElbowOperator, KMeansSweepOperator
 from airflow_segmentation.reports.report import PROGRESS_KEY, REPORT_KEY, Progress, Report
 from airflow_segmentation.sweeps.table import read_sweep
@@ -48,7 +49,7 @@ def test_the_report_is_that_of_one_sweep(run_dag, complete, tmp_path):
     assert (one.half_k_max, one.half_range) == (6, other.half_range)
     assert one.stability
     assert (one.stability.resamples, one.stability.rows) == (4, other.rows)
-    assert len(one.choices) == 5
+    assert len(one.choices) == len(METHODS)
     assert all(None not in (point.seconds, point.iterations, point.sizes) for point in one.curve)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from airflow_segmentation.clustering import Elbow
+from airflow_segmentation.clustering import Elbow, Structure
+from airflow_segmentation.clustering.methods import METHODS
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators import ElbowOperator, KMeansSweepOperator, MinMaxPreprocessOperator
 from airflow_segmentation.reports.building import build_report
@@ -84,7 +85,7 @@ def test_every_method_says_what_it_would_choose(swept, tmp_path):
         by_method["davies_bouldin"]
         == min(report.curve, key=lambda point: point.scores.get("davies_bouldin", 9)).k
     )
-    assert set(by_method) == {"kneedle", "silhouette", "calinski_harabasz", "davies_bouldin", "chord"}
+    assert set(by_method) == set(METHODS)
 
 
 @pytest.mark.parametrize("method", ["silhouette", "calinski_harabasz", "davies_bouldin", "chord"])
@@ -228,7 +229,7 @@ def report_of(sweep: SweepTable, method="kneedle", given=None) -> Report:
 
 
 BENT = [100, 50, 10, 9, 8.5, 8, 7.5, 7, 6.5, 6]
-RISING = {"silhouette": [float("nan"), *np.linspace(0.1, 0.9, 9)]}
+RISING = {"silhouette": [float("nan"), *np.linspace(0.3, 0.9, 9)]}
 PEAKED = {"silhouette": [float("nan"), 0.9, *np.linspace(0.8, 0.1, 8)]}
 
 
@@ -429,3 +430,33 @@ def test_without_the_swept_table_the_choice_stands_and_the_report_tells_less(fra
     assert (report.k, report.profiles, report.sample) == (5, (), ())
     assert {(feature.mean, feature.deviation) for feature in report.features} == {(None, None)}
     assert any("no profiles and no standard deviations: There is no file" in line for line in report.warnings)
+
+
+def test_what_tells_groups_goes_into_the_report():
+    structure = Structure([0.0, 0.2, 0.7, 0.65], [0.0, 0.1, 0.1, 0.2], 1 / 21, 20, 99, 0.25, None)
+    jaccard = [[1.0] * k for k in range(1, 10)] + [[0.123] * 10]
+    report = report_of(sweep_of(BENT, structure=structure, jaccard=jaccard, scores=PEAKED))
+
+    found = report.structure
+    assert found is not None
+    assert (found.verdict, found.gap, found.gap_k, found.p) == ("clear", 0.7, 3, 0.0476)
+    assert (found.sets, found.rows, found.dip_component, found.dip_distances) == (20, 99, 0.25, None)
+    assert "no groups" in found.null
+    assert [(point.gap, point.gap_se) for point in report.curve[:5]] == [
+        *((0.0, 0.0), (0.2, 0.1), (0.7, 0.1), (0.65, 0.2), (None, None)),
+    ]
+    assert report.curve[2].jaccard == (1.0, 1.0, 1.0)
+    assert report.curve[9].jaccard == (0.12,) * 10
+    assert report.recommendation is not None
+    assert report.recommendation.k == 3
+    by_method = {choice.method: choice.k for choice in report.choices}
+    assert (by_method["gap"], by_method["evidence"]) == (3, 3)
+    read = Report.from_json(report.to_json())
+    assert (read.structure, read.recommendation) == (found, report.recommendation)
+
+
+def test_without_sets_without_groups_nothing_is_said_of_them():
+    report = report_of(sweep_of(BENT, jaccard=[[1.0] * k for k in range(1, 11)]))
+
+    assert (report.structure, report.recommendation) == (None, None)
+    assert {choice.method for choice in report.choices} == {"kneedle", "chord"}

@@ -268,7 +268,7 @@ def test_a_number_that_is_none_or_beyond_bounds_is_no_number(path, value):
         ("features.0.name", "x" * 64_001),
         ("sample", [[1.0, 2.0]] * 1_001),
         ("sample.0", [1.0] * 2_001),
-        ("choices", [{"method": "chord"}] * 6),
+        ("choices", [{"method": "chord"}] * 8),
         ("choices.0.method", "magic"),
         ("choices.0.k", -3),
         ("method", "magic"),

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from airflow_segmentation.clustering import Structure
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.sweeps.table import SweepTable, read_sweep, write_sweep
 from airflow_segmentation.tables.scaling import Scaling
@@ -28,6 +29,8 @@ SWEEP = SweepTable(
     silhouette_rows=6,
     resamples=[([2, 3], [8.0, 4.0]), ([2], [7.0])],
     resample_rows=5,
+    jaccard=[[1.0, 0.5], [0.9, 0.25, 0.75], [0.125, 0.25, 0.5, 1.0]],
+    structure=Structure([0.0, 0.5, 0.25], [0.0, 0.1, 0.2], p=0.04, sets=24, rows=9, dip_component=0.5),
     warnings=["What the sweep had to tell"],
 )
 
@@ -56,6 +59,7 @@ def test_a_sweep_is_a_table_with_a_row_for_each_k(tmp_path):
         "sse": "double",
         "centers": "list<element: list<element: double>>",
         "sizes": "list<element: int64>",
+        "jaccard": "list<element: double>",
         "iterations": "int64",
         "seconds": "double",
         "silhouette": "double",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.scores import davies_bouldin as davies_bouldin
     from airflow_segmentation.clustering.scores import silhouette as silhouette
     from airflow_segmentation.clustering.scores import silhouette_sample as silhouette_sample
+    from airflow_segmentation.clustering.stability import Resamples as Resamples
     from airflow_segmentation.clustering.stability import sweep_resamples as sweep_resamples
     from airflow_segmentation.clustering.structure import Structure as Structure
     from airflow_segmentation.clustering.structure import measure_structure as measure_structure
@@ -59,6 +60,7 @@ _HOMES = {
     "moments_of": "moments",
     "recommend": "evidence",
     "RangeCut": "sweep",
+    "Resamples": "stability",
     "Rows": "rows",
     "Segmenting": "quantiles",
     "silhouette": "scores",

@@ -90,7 +90,8 @@ def _found(
     if METHODS[method].reads == "score":
         if scores is None or method not in scores:
             raise ValueError(
-                f"method={method!r} needs its score at each k, and the sweep computed none; name it in scores"
+                f"method={method!r} needs its score at each k, and the sweep computed none; name it in the "
+                "scores"
             )
         return best_by_score(k_values, {method: scores[method]}).get(method)
     if METHODS[method].reads == "structure":

@@ -74,7 +74,12 @@ METHODS = _by_name(
     (
         Method("kneedle", "Kneedle", "where the SSE curve bends most"),
         *(Method(one.name, one.label, f"the {one.best}: {one.meaning}", "score") for one in SCORES.values()),
-        Method("gap", "Gap", "the first k that is as good as any against rows without groups", "structure"),
+        Method(
+            "gap",
+            "Gap",
+            "the first k that leaves as little SSE as the next, against rows without groups",
+            "structure",
+        ),
         Method(
             "evidence",
             "Evidence",

@@ -36,15 +36,15 @@ class Reference:
     """
 
     def __init__(self, rows: Floats) -> None:
-        self._count = len(rows)
+        self._count, self._least, self._most = len(rows), rows.min(axis=0), rows.max(axis=0)
+        self._steps = np.array([_step(column) for column in rows.T])
+        self.spread: Floats = rows + (np.random.default_rng(0).random(rows.shape) - 0.5) * self._steps
+        """The rows, those of a feature on a grid spread evenly over its steps."""
         knots = _knots(len(rows))
         self._shares = knots / (len(rows) - 1)
         widths = np.diff(knots).astype(float)
-        self._features = [_one_peak(np.sort(column)[knots], widths) for column in rows.T]
-        self.steps = np.array([_step(column) for column in rows.T])
-        """The grid that each feature lies on, 0 where it is continuous."""
-        self._least = rows.min(axis=0)
-        self._axes, self._radii = _cloud(_normal_scores(rows))
+        self._features = [_one_peak(np.sort(column)[knots], widths) for column in self.spread.T]
+        self._axes, self._radii = _cloud(_normal_scores(self.spread))
         scores = self._scores(np.random.default_rng(0), max(1, POOL // rows.shape[1]))
         self._ranked = np.sort(scores, axis=None)
 
@@ -53,12 +53,12 @@ class Reference:
         scores = self._scores(rng, self._count)
         shares = np.searchsorted(self._ranked, scores) / len(self._ranked)
         rows = np.empty_like(shares)
-        for index, (values, step) in enumerate(zip(self._features, self.steps, strict=True)):
+        for index, (values, step) in enumerate(zip(self._features, self._steps, strict=True)):
             column = np.interp(shares[:, index], self._shares, values)
             if step:
                 column = self._least[index] + np.round((column - self._least[index]) / step) * step
             rows[:, index] = column
-        return rows
+        return rows.clip(self._least, self._most)
 
     def _scores(self, rng: np.random.Generator, count: int) -> Floats:
         """Return rows of the cloud: directions by chance, and distances that rows have."""
@@ -133,25 +133,20 @@ def _step(column: Floats) -> float:
 
 
 def _normal_scores(rows: Floats) -> Floats:
-    """Return the standard normal quantiles of each feature's ranks, standardized; equal values have one."""
-    normal = NormalDist()
+    """Return the normal quantiles of each feature's ranks, by chance where values are equal."""
+    rng, normal = np.random.default_rng(0), NormalDist()
+    quantiles = np.array([normal.inv_cdf((rank + 1) / (len(rows) + 1)) for rank in range(len(rows))])
+    quantiles /= quantiles.std()
     scores = np.empty_like(rows)
     for own, column in zip(scores.T, rows.T, strict=True):
-        _, place, counts = np.unique(column, return_inverse=True, return_counts=True)
-        ranks = np.cumsum(counts) - (counts - 1) / 2
-        own[:] = np.array([normal.inv_cdf(rank / (len(column) + 1)) for rank in ranks.tolist()])[place]
-    scores -= scores.mean(axis=0)
-    deviations = scores.std(axis=0)
-    found: Floats = scores / np.where(deviations > 0, deviations, 1.0)
-    return found
+        own[np.lexsort((rng.random(len(column)), column))] = quantiles
+    return scores
 
 
 def _cloud(scores: Floats) -> tuple[Floats, Floats]:
     """Return the axes of the rows' ellipsoid, shape (n_features, n_axes), and each row's distance in it."""
     spread, axes = np.linalg.eigh(scores.T @ scores / len(scores))
-    told = spread > 1e-9 * max(float(spread[-1]), 1.0)
-    if not told.any():
-        return np.zeros((scores.shape[1], 1)), np.ones(1)
+    told = spread > 1e-9 * spread[-1]
     lengths = np.sqrt(spread[told])
     standard = scores @ axes[:, told] / lengths
     return axes[:, told] * lengths, np.sqrt(np.einsum("ij,ij->i", standard, standard))

@@ -3,9 +3,7 @@
 An elbow is found in any curve, and resamples agree on it in pure noise. What tells groups is that they leave
 less SSE than the same number of segments leaves of rows without groups: the gap statistic of Tibshirani,
 Walther and Hastie, "Estimating the number of clusters in a data set via the gap statistic" (2001), against a
-reference that is closer to the rows than theirs (see `reference.py`). Of all k the first counts that is as
-good as the best (Dudoit and Fridlyand, 2002), not the first that is as good as the next: groups of groups,
-and many groups side by side, end that search too early.
+reference that is closer to the rows than theirs (see `reference.py`).
 """
 
 from __future__ import annotations
@@ -76,12 +74,19 @@ class Structure:
 
     @property
     def gap_k(self) -> int:
-        """The first k whose gap is within a standard error of the largest; 1 where there are no groups."""
+        """The first k whose gap is no smaller than the next one less its standard error; 1 without groups.
+
+        That is the rule of Tibshirani and others, begun where half of the largest gap is reached: before,
+        groups of groups end the search, and many groups side by side, which look like one at first.
+        """
         if self.verdict == "none":
             return 1
-        best = max(range(len(self.gap)), key=self.gap.__getitem__)
-        limit = self.gap[best] - self.gap_se[best]
-        return next(index for index, gap in enumerate(self.gap, start=1) if gap >= limit)
+        following = [gap - error for gap, error in zip(self.gap[1:], self.gap_se[1:], strict=True)]
+        return next(
+            k
+            for k, (gap, after) in enumerate(zip(self.gap, [*following, -np.inf], strict=True), start=1)
+            if gap >= max(after, self.largest / 2)
+        )
 
 
 def measure_structure(
@@ -111,7 +116,7 @@ def measure_structure(
         if ends < 2:
             return None
         logs = np.log(_swept(drawn, ends, random_state))
-        dips = _dips(rows, reference.steps, rng)
+        dips = _dips(reference.spread, rng)
     logs -= logs[:, :1]
     gap, deviation = logs[1:].mean(axis=0) - logs[0], logs[1:].std(axis=0)
     return Structure(
@@ -165,22 +170,21 @@ def _p(logs: Floats) -> float:
     return float(np.mean(np.array(largest) >= largest[0]))
 
 
-def _dips(rows: Floats, steps: Floats, rng: np.random.Generator) -> tuple[float | None, float | None]:
+def _dips(rows: Floats, rng: np.random.Generator) -> tuple[float | None, float | None]:
     """Return p of the dip test (Hartigan and Hartigan, 1985) on the first component and on distances.
 
     On distances as Adolfsson, Ackerman and Brownstein, "To cluster, or not to cluster" (2019). Values on a
-    grid are spread over its steps first: ties have a mode each.
+    grid should be spread over its steps: else each is a peak.
     """
     try:
         from diptest import diptest
     except ImportError:  # there are no wheels for Linux on ARM
         return None, None
     some = rng.permutation(len(rows))[:DIP_ROWS]
-    spread = rows + (rng.random(rows.shape) - 0.5) * steps
-    centred = spread - spread.mean(axis=0)
+    centred = rows - rows.mean(axis=0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     component = centred @ axes[0]
-    part = spread[some]
+    part = centred[some]
     squares = np.einsum("ij,ij->i", part, part)
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2.0 * part @ part.T, 0.0))
     return tuple(  # type: ignore[return-value]

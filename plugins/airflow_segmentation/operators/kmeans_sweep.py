@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
     from airflow.sdk.types import Logger
 
-    from airflow_segmentation.clustering import Rows, Step, Structure, Sweep
-    from airflow_segmentation.clustering.stability import Resamples
+    from airflow_segmentation.clustering import Resamples, Rows, Step, Structure, Sweep
     from airflow_segmentation.tables.data import Data
 
 
@@ -212,7 +211,7 @@ class KMeansSweepOperator(PassingOperator):
         return scores, silhouette_rows
 
     def _resamples(self, drawn: Any, found: Sweep, parameters: dict[str, Any], count: int) -> Resamples:
-        from airflow_segmentation.clustering.stability import Resamples, sweep_resamples
+        from airflow_segmentation.clustering import Resamples, sweep_resamples
 
         if not count:
             return Resamples([], [])

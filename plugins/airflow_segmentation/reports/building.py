@@ -140,7 +140,7 @@ def _recommendation(sweep: SweepTable) -> Recommendation | None:
     if sweep.structure is None:
         return None
     found = recommend(sweep.k_values, sweep.structure, sweep.jaccard, sweep.scores)
-    return Recommendation(found.k, found.reason)
+    return Recommendation(found.reason, found.k)
 
 
 def _features(scaling: Scaling, table: Data | None) -> tuple[Feature, ...]:

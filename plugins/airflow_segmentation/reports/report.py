@@ -190,9 +190,9 @@ class Structure:
 class Recommendation:
     """The k that the evidence supports, or that none is better than another."""
 
-    k: K | None
     reason: Text
     """A sentence."""
+    k: K | None = None
 
 
 @dataclass(frozen=True)
@@ -535,9 +535,10 @@ def _shrunk(report: Report) -> Report:
         for k in farthest_first:
             if excess <= 0:
                 break
-            point = next(point for point in report.curve if point.k == k)
-            excess -= _size(getattr(point, name))
-            without.add(k)
+            value = getattr(next(point for point in report.curve if point.k == k), name)
+            if value is not None:
+                excess -= _size(value)
+                without.add(k)
         if without:
             changes: dict[str, Any] = {name: None}
             left = [point.k for point in report.curve if point.k not in without]
