@@ -28,7 +28,7 @@ NOTHING = 1e-12
 """Share of the total SSE below which none is left."""
 ROWS, VALUES = 2**12, 2**19
 """Rows and values in each set at most."""
-CELLS, CELLS_PER_SEGMENT = 400, 12
+CELLS, CELLS_PER_SEGMENT = 400, 8
 """Cells of each set at least."""
 LOOKED_AT, FAR, MOST_ALONE = 2**8, 4.0, 0.02
 """A row lies alone that is so many times farther from the nearest of some others than 19 in 20 rows are; no
