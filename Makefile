@@ -75,7 +75,7 @@ INTEL_MAC = 'cryptography<46; sys_platform == "darwin" and platform_machine == "
 	'cryptography>=46; sys_platform != "darwin" or platform_machine != "x86_64"'
 
 # Not gcs and azure: some hundred packages, and older versions of ours, for what no test here runs on.
-PINNED = --extra test --extra s3 --extra stack --extra mutants --extra bench --extra spark --extra spark-cluster
+PINNED = --extra dip --extra test --extra s3 --extra stack --extra mutants --extra bench --extra spark --extra spark-cluster
 
 constraints:  ## Pin the newest versions that setup.cfg allows, for every Python and platform
 	$(ENVIRONMENT) test

@@ -56,6 +56,7 @@ def swept(data: str, run_id: str = "run", **parameters: Any) -> SweepTable:
     [
         ({}, True),
         ({"stability": 2}, True),
+        ({"reference_sets": 3}, True),
         ({"n_jobs": 2}, True),
         ({"features": ["a", "c"]}, False),
         ({"features": ["b", "a"]}, False),
@@ -97,6 +98,44 @@ def test_the_seed_counts_in_the_sweep_in_its_resamples_and_in_what_they_are_draw
     assert one.resamples == again.resamples != other.resamples
     assert one.resample_rows == len(drawn[0]) == 300
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_the_sweep_is_held_against_sets_without_groups_unless_there_are_to_be_none(data):
+    found = swept(data).structure
+
+    assert found is not None
+    assert (found.sets, found.rows <= 800, len(found.gap)) == (20, True, 9)
+    assert found.verdict == "none"
+    assert swept(data, reference_sets=0).structure is None
+    assert swept(data, reference_sets="3").structure.sets == 3
+
+
+def test_the_trust_in_segments_is_of_those_that_were_found(data):
+    sweep = swept(data, stability=5, k_min=3)
+
+    assert [len(values) for values in sweep.jaccard] == sweep.k_values == [3, 4, 5, 6, 7, 8, 9]
+    assert all(0 < value <= 1 for values in sweep.jaccard for value in values)
+    assert not swept(data).jaccard
+
+
+def test_evidence_chooses_k_and_says_why(tmp_path, caplog):
+    rows = np.random.default_rng(0).normal(size=(400, 2)) + np.repeat(
+        [[0, 0], [20, 0], [0, 20], [20, 20]], 100, axis=0
+    )
+    path = tmp_path / "groups.parquet"
+    pd.DataFrame(rows, columns=["a", "b"]).to_parquet(path)
+    uri = KMeansSweepOperator(task_id="t", data=str(path), k_max=9, stability=10).execute(task("run", {}))
+    pushed: dict[str, Any] = {}
+    model = str(tmp_path / "model.skops")
+
+    chosen = ElbowOperator(task_id="e", sweep=uri, model_path=model, method="evidence").execute(
+        task("run", pushed)
+    )
+
+    report = pushed[REPORT_KEY]
+    assert (chosen["k"], report["decided_by"], report["structure"]["verdict"]) == (4, "evidence", "clear")
+    assert report["recommendation"]["k"] == 4
+    assert not report.get("warnings")
 
 
 def test_rows_that_came_or_went_since_the_sweep_are_not_profiled(data, tmp_path):

@@ -178,7 +178,7 @@ def _dips(rows: Floats, rng: np.random.Generator) -> tuple[float | None, float |
     """
     try:
         from diptest import diptest
-    except ImportError:  # there are no wheels for Linux on ARM
+    except ImportError:  # an extra, as it is under the GPL
         return None, None
     some = rng.permutation(len(rows))[:DIP_ROWS]
     centred = rows - rows.mean(axis=0)
