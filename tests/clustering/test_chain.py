@@ -151,3 +151,18 @@ def test_starts_are_moved_as_a_whole():
 
     assert moved.at(1).tolist() == [[[1.0, 2.0, 3.0]]] * 2
     assert (moved.left, moved.hidden) == (0.1, 0.2)
+
+
+def test_chains_over_cells_of_their_own_find_what_each_finds_alone():
+    rng = np.random.default_rng(0)
+    means, weights = rng.lognormal(size=(3, 90, 2)), rng.integers(1, 5, size=(3, 90)).astype(float)
+
+    together = walk(Cells(means, weights), 9, seed=0)
+
+    for chain_, (own, weight) in enumerate(zip(means, weights, strict=True)):
+        repeated = walk(
+            Cells(own, np.tile(weight, (3, 1))), 9, seed=0
+        )  # the same draws fall to the same chain
+        for (centers, costs), (others, other_costs) in zip(together, repeated, strict=True):
+            assert costs[chain_] == pytest.approx(other_costs[chain_], rel=1e-12)
+            assert centers[chain_] == pytest.approx(others[chain_], rel=1e-9)

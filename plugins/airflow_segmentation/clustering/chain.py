@@ -147,11 +147,12 @@ class Cells:
 
     def of(self, chains: Any) -> Cells:
         """Return those of some chains."""
-        if self._is_shared:
-            some = copy(self)
-            some.weights = self.weights[chains]
-            return some
-        return Cells(self.means[chains], self.weights[chains])
+        some = copy(self)
+        some.weights = self.weights[chains]
+        if not self._is_shared:
+            for name in ("means", "squares", "augmented", "_transposed"):
+                setattr(some, name, getattr(self, name)[chains])
+        return some
 
     def at(self, drawn: Ints) -> Floats:
         """Return the means of the cells drawn in each chain, shape (n_chains, n_drawn, n_features)."""

@@ -145,8 +145,7 @@ def _normal_scores(rows: Floats) -> Floats:
 
 def _cloud(scores: Floats) -> tuple[Floats, Floats]:
     """Return the axes of the rows' ellipsoid, shape (n_features, n_axes), and each row's distance in it."""
-    spread, axes = np.linalg.eigh(scores.T @ scores / len(scores))
-    told = spread > 1e-9 * spread[-1]
-    lengths = np.sqrt(spread[told])
-    standard = scores @ axes[:, told] / lengths
-    return axes[:, told] * lengths, np.sqrt(np.einsum("ij,ij->i", standard, standard))
+    standard, lengths, axes = np.linalg.svd(scores / np.sqrt(len(scores)), full_matrices=False)
+    told = lengths > 1e-6 * lengths[0]
+    standard = standard[:, told] * np.sqrt(len(scores))
+    return axes[told].T * lengths[told], np.sqrt(np.einsum("ij,ij->i", standard, standard))

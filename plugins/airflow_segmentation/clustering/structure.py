@@ -26,7 +26,7 @@ UNCLEAR, CLEAR = 0.15, 0.3
 """Gaps from which groups are possible, and from which they are clear: a seventh and a quarter less SSE."""
 NOTHING = 1e-12
 """Share of the total SSE below which none is left."""
-ROWS, VALUES = 2**12, 2**19
+ROWS, VALUES = 2**12, 2**17
 """Rows and values in each set at most."""
 CELLS, CELLS_PER_SEGMENT = 400, 8
 """Cells of each set at least."""
@@ -133,8 +133,9 @@ def measure_structure(
 def _in_company(rows: Floats, rng: np.random.Generator) -> Floats:
     """Return the rows without those that lie alone: an outlier is no group, and has most of the SSE."""
     some = np.sort(rng.permutation(len(rows))[:LOOKED_AT])
-    squares = np.einsum("ij,ij->i", rows, rows)
-    apart = squares[:, None] + squares[some] - 2.0 * rows @ rows[some].T
+    centred = rows - rows.mean(axis=0)
+    squares = np.einsum("ij,ij->i", centred, centred)
+    apart = squares[:, None] + squares[some] - 2.0 * centred @ centred[some].T
     apart[some, np.arange(len(some))] = np.inf
     nearest = np.sqrt(np.maximum(apart.min(axis=1), 0.0))
     limit = max(FAR * np.quantile(nearest, 0.95), np.quantile(nearest, 1 - MOST_ALONE))
