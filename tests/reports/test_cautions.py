@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from airflow_segmentation.clustering import Elbow, Structure
@@ -16,7 +18,7 @@ NAN = float("nan")
 
 def told(k: int = 3, recommendation: Recommendation | None = None, **changes) -> list[str]:
     """Return what is said of k=1..5 where k was given, which has no caution of its own."""
-    known = {
+    known: dict[str, Any] = {
         "data_uri": "/data.parquet",
         "scaling": Scaling(("a",), (0.0,), (1.0,), rows=100),
         "random_state": 0,
