@@ -122,9 +122,7 @@ def found_in(job: tuple[str, int]) -> dict[str, Any]:
     from airflow_segmentation.clustering.methods import METHODS, SCORES
 
     kind, seed = job
-    rows, k = KINDS[kind](np.random.default_rng([list(KINDS).index(kind), seed]))
-    spans = np.ptp(rows, axis=0)
-    rows = (rows - rows.min(axis=0)) / np.where(spans > 0, spans, 1.0)
+    rows, k = made(kind, seed)
     k_max = min(K_MAX, len(np.unique(rows, axis=0)))
     with threadpool_limits(limits=1):
         sweep = sweep_rows(rows, k_max=k_max, random_state=seed)
@@ -145,6 +143,52 @@ def found_in(job: tuple[str, int]) -> dict[str, Any]:
             )
             found["k"][method] = chosen.k if chosen.decided_by == method else None
     return found
+
+
+class Box:
+    """Rows drawn evenly from the box that the rows fill: the reference of Tibshirani and others."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self.spread = rows
+        self._shape, self._low, self._high = rows.shape, rows.min(axis=0), rows.max(axis=0)
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        drawn: np.ndarray = rng.uniform(self._low, self._high, self._shape)
+        return drawn
+
+
+class PrincipalBox(Box):
+    """The same from the box of the principal components: their other one."""
+
+    def __init__(self, rows: np.ndarray) -> None:
+        _, _, self._axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+        super().__init__(rows @ self._axes.T)
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        return super().draw(rng) @ self._axes
+
+
+def told_by_reference(job: tuple[str, int]) -> dict[str, Any]:
+    """Return the verdict of one set, and whether its groups are counted rightly, by each reference."""
+    from unittest import mock
+
+    from airflow_segmentation.clustering import reference, structure
+
+    kind, seed = job
+    rows, k = made(kind, seed)
+    found: dict[str, Any] = {"kind": kind}
+    for name, null in (("box", Box), ("principal box", PrincipalBox), ("ours", reference.Reference)):
+        with mock.patch.object(structure, "Reference", null):
+            told = structure.measure_structure(rows, k_max=K_MAX, random_state=seed)
+        found[name] = ("none", True) if told is None else (told.verdict, told.gap_k == k)
+    return found
+
+
+def made(kind: str, seed: int) -> Made:
+    """Return a set, scaled as MinMaxPreprocessOperator does, and how many groups it has."""
+    rows, k = KINDS[kind](np.random.default_rng([list(KINDS).index(kind), seed]))
+    spans = np.ptp(rows, axis=0)
+    return (rows - rows.min(axis=0)) / np.where(spans > 0, spans, 1.0), k
 
 
 def share(items: list[bool]) -> float:
@@ -195,6 +239,20 @@ def tables(results: list[dict[str, Any]]) -> tuple[str, bool]:
     return "\n".join(lines), every
 
 
+def table_of_references(results: list[dict[str, Any]]) -> str:
+    """Return what noise and groups are called, held against each reference."""
+    names = ("box", "principal box", "ours")
+    lines = [f"| noise called none, or groups counted rightly | {' | '.join(names)} |", "|---|---|---|---|"]
+    for kind in (*NOISE, *SEPARATED):
+        own = [result for result in results if result["kind"] == kind]
+        cells = [
+            share([result[name][0] == "none" if kind in NOISE else result[name][1] for result in own])
+            for name in names
+        ]
+        lines.append(f"| {kind} | {' | '.join(f'{cell:.0%}' for cell in cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Make the sets, look at each, and write the tables; return 1 where a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -203,7 +261,10 @@ def main() -> int:
     jobs = [(kind, seed) for kind in KINDS for seed in range(count)]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(found_in, jobs, chunksize=5))
+        some = [(kind, seed) for kind, seed in jobs if kind in (*NOISE, *SEPARATED) and seed < count // 4]
+        told = list(pool.map(told_by_reference, some, chunksize=5))
     text, met = tables(results)
+    text = f"{text}\n\n{table_of_references(told)}"
     print(text)
     before, _, rest = README.read_text().partition(BEGIN)
     README.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
