@@ -105,8 +105,8 @@ def measure_structure(
     most = min(ROWS, max(VALUES // rows.shape[1], 2))
     if len(rows) > most:
         rows = rows[np.sort(rng.choice(len(rows), most, replace=False))]
-    rows = _in_company(rows, rng)
-    if len(rows) < 2 or not np.ptp(rows, axis=0).any():
+    rows = _in_company(rows, rng) if len(rows) > 1 else rows
+    if not np.ptp(rows, axis=0).any():
         return None
     with threadpool_limits(limits=1):
         reference = Reference(rows)
