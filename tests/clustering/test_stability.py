@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from airflow_segmentation.clustering import chain, count_choices, sweep_resamples, sweep_rows
-from airflow_segmentation.clustering.stability import STABLE
+from airflow_segmentation.clustering.methods import STABLE
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
 

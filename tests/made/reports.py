@@ -14,8 +14,10 @@ from airflow_segmentation.reports.report import (
     Feature,
     Profile,
     Progress,
+    Recommendation,
     Report,
     Stability,
+    Structure,
     Times,
 )
 from sklearn.cluster import KMeans
@@ -118,6 +120,57 @@ def make_report(*, seed: int = 0, rows: int = 600, features: int = 3, k_max: int
     )
 
 
+def evidenced(report: Report) -> Report:
+    """Return a report with groups at k = 5; at any other, the last segment comes again less."""
+    curve = tuple(
+        dataclasses.replace(
+            point,
+            gap=round(0.55 * min(point.k - 1, 4) / 4 - 0.004 * max(point.k - 5, 0), 4),
+            gap_se=round(0.01 + 0.001 * point.k, 4),
+            jaccard=tuple(
+                round(max(1 - 0.04 * segment - 0.08 * abs(point.k - 5) * (segment == point.k - 1), 0.1), 2)
+                for segment in range(point.k)
+            )
+            if point.k <= 10
+            else None,
+        )
+        for point in report.curve
+    )
+    return dataclasses.replace(
+        report,
+        curve=curve,
+        choices=(*report.choices, Choice("gap", 5), Choice("evidence", 5)),
+        structure=Structure(
+            verdict="clear",
+            gap=0.55,
+            gap_k=5,
+            p=0.0476,
+            sets=20,
+            rows=4096,
+            null="rows with the same features and correlation but no groups",
+            dip_component=0.08,
+            dip_distances=0.0004,
+        ),
+        recommendation=Recommendation("The gap statistic takes it, and all of its segments come again", 5),
+    )
+
+
+def continuum(report: Report) -> Report:
+    """Return a report of rows without groups."""
+    report = evidenced(report)
+    return dataclasses.replace(
+        report,
+        curve=tuple(
+            dataclasses.replace(point, gap=round(-0.002 * (point.k - 1), 4)) for point in report.curve
+        ),
+        choices=(*report.choices[:-2], Choice("gap", 1), Choice("evidence", None)),
+        structure=Structure(
+            verdict="none", gap=0.0, gap_k=1, p=0.81, sets=20, rows=4096, null="rows without groups"
+        ),
+        recommendation=Recommendation("No k is better than another: nothing tells these rows apart"),
+    )
+
+
 def make_progress(*, done: int = 12, total: int = 30, k_min: int = 1, sweep: str | None = None) -> Progress:
     """Return a sweep that has come part of its way from `k_min` on."""
     points = make_report().curve[k_min - 1 :][:done]
@@ -127,9 +180,11 @@ def make_progress(*, done: int = 12, total: int = 30, k_min: int = 1, sweep: str
 
 def hostile(text: str) -> Report:
     """Return a report in which every text is `text`."""
-    report = make_report()
+    report = evidenced(make_report())
     return dataclasses.replace(
         report,
+        structure=report.structure and dataclasses.replace(report.structure, null=text),
+        recommendation=Recommendation(text),
         features=tuple(dataclasses.replace(feature, name=text) for feature in report.features),
         dropped=(Dropped(text, 7),),
         warnings=(text,),

@@ -16,7 +16,7 @@ from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
 from airflow_segmentation.reports.report import REPORT_KEY, SUMMARY_KEY, Choice
 from made.metadata import add_dag, add_run, push, push_progress, push_report
-from made.reports import HOSTILE, hostile, make_progress, make_report
+from made.reports import HOSTILE, continuum, evidenced, hostile, make_progress, make_report
 from sqlalchemy import delete
 from starlette.testclient import TestClient
 
@@ -112,6 +112,10 @@ def filled(metadata_database: None) -> None:
         )
         run = add_run(session, "open", "sampled", tasks=done, number=28)
         push(session, run, ("choose", -1), REPORT_KEY, sampled.to_json())
+        for number, report in ((32, evidenced(make_report())), (33, continuum(make_report()))):
+            run_id = "evidenced" if number == 32 else "continuum"
+            run = add_run(session, "open", run_id, tasks=done, number=number)
+            push(session, run, ("choose", -1), REPORT_KEY, report.to_json())
         add_dag(session, "unlike")
         for number, (run_id, report) in enumerate(UNLIKE.items()):
             push_report(session, add_run(session, "unlike", run_id, number=number), report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
+import math
 import re
 from datetime import datetime, timezone
 from typing import Any
@@ -12,12 +13,12 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from airflow_segmentation.reports.report import Choice, CurvePoint, Feature, Progress, Report
+from airflow_segmentation.reports.report import Choice, CurvePoint, Feature, Progress, Report, Structure
 from airflow_segmentation.www import alike, figures, words
 from airflow_segmentation.www.runs import Listed, Run, Task
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made.reports import hostile, make_progress, make_report
+from made.reports import continuum, evidenced, hostile, make_progress, make_report
 from sklearn.preprocessing import StandardScaler
 
 FINITE = st.floats(-1e9, 1e9, allow_nan=False)
@@ -41,6 +42,9 @@ def reports(draw: st.DrawFn) -> Report:
                 scores=draw(st.dictionaries(st.just("silhouette"), st.floats(-1, 1))),
                 sizes=draw(st.none() | st.just(sizes)),
                 centers=draw(st.none() | st.lists(row, min_size=k, max_size=k).map(tuple)),
+                gap=draw(st.none() | FINITE),
+                gap_se=draw(st.none() | st.floats(0, 1e9)),
+                jaccard=draw(st.none() | st.lists(st.floats(0, 1), min_size=k, max_size=k).map(tuple)),
             )
         )
     low = draw(st.lists(FINITE, min_size=features, max_size=features))
@@ -60,6 +64,9 @@ def reports(draw: st.DrawFn) -> Report:
         curve=tuple(curve),
         choices=draw(st.lists(st.builds(Choice, st.text(), st.none() | st.integers(1, 9))).map(tuple)),
         sample=draw(st.lists(st.tuples(*[FINITE] * features), max_size=5).map(tuple)),
+        structure=draw(
+            st.none() | st.integers(1, 9).map(lambda k: Structure("clear", 0.5, k, 0.05, 20, 100, ""))
+        ),
     )
 
 
@@ -72,6 +79,7 @@ def all_of(report: Report, k: int) -> list[dict[str, Any]]:
             for axis in ("", *figures.AXES)
             for log in (False, True)
         ),
+        figures.gap(report, k),
         figures.sizes(report, k),
         figures.centres(report, k),
         figures.sample(report, k, 0, last),
@@ -88,7 +96,7 @@ def test_any_report_makes_figures_of_plain_json(report: Report, k: int) -> None:
 
 @pytest.mark.parametrize("k", [1, 8, 30])
 def test_plotly_takes_every_figure(k: int) -> None:
-    for figure in [*all_of(make_report(), k), figures.growing(make_progress())]:
+    for figure in [*all_of(evidenced(make_report()), k), figures.growing(make_progress())]:
         go.Figure(figure)
 
 
@@ -124,6 +132,76 @@ def test_without_stability_the_curve_has_the_whole_height() -> None:
 
     assert figure["layout"]["yaxis"]["domain"] == [0, 1]
     assert "yaxis3" not in figure["layout"]
+
+
+def test_the_gap_has_error_bars_a_zero_line_and_marks() -> None:
+    report = evidenced(make_report())
+    figure = figures.gap(report, 3)
+    assert figure
+    curve, *marks = figure["data"]
+
+    assert curve["x"] == list(range(1, 31))
+    assert curve["y"] == [point.gap for point in report.curve]
+    assert curve["error_y"]["array"] == [point.gap_se for point in report.curve]
+    assert figure["layout"]["yaxis"]["zeroline"] is True
+    by_name = {mark["name"]: (mark["x"], mark["y"]) for mark in marks}
+    assert by_name == {"Gap takes k = 5": ([5], [0.55]), "Looked at": ([3], [report.curve[2].gap])}
+    assert next(mark for mark in marks if "text" in mark)["text"] == ["<b>k = 5</b>"]
+
+
+def test_the_gap_is_named_where_there_is_room() -> None:
+    placed = {}
+    for report in (continuum(make_report()), evidenced(make_report(k_max=5, k=5))):
+        figure = figures.gap(report, 2)
+        assert figure
+        placed[report.k_max] = next(mark for mark in figure["data"] if "text" in mark)["textposition"]
+
+    assert placed == {30: "top right", 5: "top left"}
+
+
+def test_a_k_without_a_gap_has_neither_a_point_nor_a_mark() -> None:
+    report = evidenced(make_report())
+    without = tuple(
+        dataclasses.replace(point, gap=None, gap_se=None) if point.k in (3, 5) else point
+        for point in report.curve
+    )
+    figure = figures.gap(dataclasses.replace(report, curve=without), 3)
+
+    assert figure
+    assert [len(trace["x"]) for trace in figure["data"]] == [28]
+    assert figures.gap(make_report(), 3) is None
+
+
+@pytest.mark.parametrize(
+    ("gap", "share"), [(0.0, 0.0), (math.log(2), 0.5), (-math.log(2), -1.0), (1e150, 1.0), (-1e150, -22025.5)]
+)
+def test_a_gap_is_a_share_of_sse(gap: float, share: float) -> None:
+    assert figures.less_sse(gap) == pytest.approx(share, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "word"),
+    [
+        (1.0, "stable"),
+        (0.75, "stable"),
+        (0.74, "doubtful"),
+        (0.5, "doubtful"),
+        (0.49, "dissolves"),
+        (0.0, "dissolves"),
+    ],
+)
+def test_how_sure_a_segment_comes_again_is_a_word(similarity: float, word: str) -> None:
+    assert figures.trust(similarity) == word
+
+
+def test_a_bar_tells_how_sure_its_segment_comes_again_where_that_is_known() -> None:
+    known, unknown = figures.sizes(evidenced(make_report()), 8), figures.sizes(make_report(), 8)
+
+    assert known
+    assert unknown
+    assert "%{hovertext}" in known["data"][0]["hovertemplate"]
+    assert known["data"][0]["hovertext"][-1] == "<br>comes again: 0.48, dissolves"
+    assert set(unknown["data"][0]["hovertext"]) == {""}
 
 
 def example() -> Report:

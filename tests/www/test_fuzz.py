@@ -23,7 +23,17 @@ PARAMETERS = {
 
 REAL = {
     "dag_id": ["open", "open", "open", "secret", "empty", "there-is-none"],
-    "run_id": ["manual__0", "manual__1", "manual__2", "older", "mapped", "running", "failed", "broken"],
+    "run_id": [
+        "manual__0",
+        "manual__1",
+        "manual__2",
+        "older",
+        "evidenced",
+        "mapped",
+        "running",
+        "failed",
+        "broken",
+    ],
     "task_id": ["choose", "choose", "sweep"],
     "map_index": ["-1", "-1", "0"],
 }
@@ -34,7 +44,9 @@ ODD = st.one_of(
     st.integers(-(10**40), 10**40).map(str),
     st.floats().map(str),
     st.dates().map(str) | st.sampled_from(["0001-01-01", "9999-12-31", "2026-02-30"]),
-    st.sampled_from(["k", "-k", "-sse", "dag", "--time", "silhouette", "seconds", "rows; DROP TABLE xcom"]),
+    st.sampled_from(
+        ["k", "-k", "-sse", "dag", "--time", "silhouette", "seconds", "-again", "rows; DROP TABLE xcom"]
+    ),
     st.sampled_from(
         ["\0", "%", "'", '"', "\\", "../../etc/passwd", "{{7*7}}", "\u0663", "1e400", "x" * 8000]
     ),

@@ -18,11 +18,11 @@ from airflow.utils.state import DagRunState
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made.metadata import add_dag, add_run, push, push_report
-from made.reports import make_progress, make_report
+from made.reports import evidenced, make_progress, make_report
 from sqlalchemy import delete, inspect, text
 
 CASES = 300
-SMALL = make_report(k_max=10)
+SMALL = evidenced(make_report(k_max=10))
 REPORT = {**SMALL.to_json(), "sample": SMALL.to_json()["sample"][:3]}
 SUMMARY, PROGRESS = SMALL.summary().to_json(), make_progress(done=5).to_json()
 ADDRESSES = [

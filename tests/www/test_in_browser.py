@@ -34,6 +34,8 @@ STATES = {
     "report": RUN + "manual__0",
     "another k, second axis, log": RUN + "manual__0&k=3&axis=silhouette&log=1",
     "older report": RUN + "older",
+    "evidence": RUN + "evidenced&order=again",
+    "no groups": RUN + "continuum&k=12",
     "mapped": RUN + "mapped&task_id=choose&map_index=1",
     "running": RUN + "running",
     "failed": RUN + "failed",
@@ -130,7 +132,15 @@ def test_the_list_needs_no_scrolling_sideways_at_900_pixels(url: str, page: Page
     assert table.evaluate("element => element.scrollWidth <= element.clientWidth")
 
 
-@pytest.mark.parametrize("state", ["report", "dag", "running"])
+@pytest.mark.parametrize("state", ["evidence", "no groups", "older report", "hostile"])
+def test_the_page_of_a_run_fits_a_telephone(url: str, page: Page, state: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 780})
+    shown(page, url + STATES[state])
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("state", ["report", "evidence", "dag", "running"])
 def test_every_chart_has_a_summary_and_a_table(url: str, page: Page, state: str) -> None:
     shown(page, url + STATES[state])
 
@@ -238,6 +248,24 @@ def test_a_method_is_looked_at_by_its_link(url: str, page: Page) -> None:
     expect(page.locator("#k")).to_have_value("3")
 
 
+def test_the_k_of_the_evidence_is_looked_at_by_its_link_and_the_rest_of_the_view_stays(
+    url: str, page: Page
+) -> None:
+    shown(page, url + STATES["evidence"])
+    page.locator("#axis").select_option("silhouette")
+    page.wait_for_url("**axis=silhouette**")
+    ring = "document.querySelector('#gap-plot').data.find(trace => trace.name === 'Looked at').x[0]"
+    assert page.evaluate(ring) == 8
+
+    page.locator("#evidence").get_by_role("link", name="k = 5").press("Enter")
+
+    expect(page.locator("#elbow")).to_have_attribute("data-k", "5")
+    expect(page.locator("#axis")).to_have_value("silhouette")
+    expect(page.locator("#announcement")).to_contain_text("When rows are drawn anew: 5 stable.")
+    assert page.evaluate(ring) == 5
+    assert "axis=silhouette" in page.url
+
+
 def test_the_trigger_configuration_is_copied(url: str, page: Page) -> None:
     shown(page, url + STATES["report"])
     page.locator("#k").fill("6")
@@ -279,6 +307,19 @@ def test_segments_are_sorted_by_keyboard(url: str, page: Page) -> None:
     expect(page.locator("#segments th[aria-sort=ascending]")).to_contain_text("Rows")
     expect(page.locator("#segments tbody th").first).to_have_text("7")
     expect(page.locator("#sort-order-1")).to_be_focused()
+
+
+def test_the_segments_that_come_again_least_are_brought_to_the_top_by_keyboard(url: str, page: Page) -> None:
+    shown(page, url + RUN + "evidenced")
+    least = page.locator("#segments tbody tr").first
+
+    page.locator("#sort-order-again").press("Enter")
+    expect(page.locator("#segments th[aria-sort=descending]")).to_contain_text("Comes again")
+    expect(least).to_contain_text("1.00 stable")
+    page.locator("#sort-order-again").press("Enter")
+
+    expect(page.locator("#segments th[aria-sort=ascending]")).to_contain_text("Comes again")
+    expect(least).to_contain_text("0.48 dissolves")
 
 
 def test_an_open_table_stays_open_while_the_view_changes(url: str, page: Page) -> None:
@@ -453,7 +494,7 @@ def test_a_chart_is_saved_as_a_picture(url: str, page: Page, tmp_path: Path) -> 
 
 
 def test_the_downloaded_page_draws_its_charts_without_a_server(url: str, page: Page, tmp_path: Path) -> None:
-    shown(page, url + STATES["report"] + "&k=5")
+    shown(page, url + RUN + "evidenced&k=3")
     page.get_by_text("Download", exact=True).click()
     with page.expect_download() as download:
         page.get_by_role("link", name="Charts").click()
@@ -464,6 +505,7 @@ def test_the_downloaded_page_draws_its_charts_without_a_server(url: str, page: P
     shown(page, (tmp_path / "charts.html").as_uri())
 
     expect(page.locator("#elbow .main-svg").get_by_text("k = 8", exact=True)).to_be_visible()
+    expect(page.locator("#gap .main-svg").get_by_text("k = 5", exact=True)).to_be_visible()
     assert {urlsplit(request).scheme for request in requests} <= {"file", "data", "blob"}
 
 

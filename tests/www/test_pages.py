@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import html
 import io
+import re
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 from airflow_segmentation.reports.report import CurvePoint, Feature, Report
-from airflow_segmentation.www import figures, pages
+from airflow_segmentation.www import figures, pages, words
 from airflow_segmentation.www.runs import Run, Task
-from made.reports import make_report
+from made.reports import continuum, evidenced, make_report
 
 
 def of_two(**changes: object) -> Report:
@@ -85,6 +88,110 @@ def test_features_that_are_elsewhere_are_told_of_where_they_are(features: int, m
     assert "in the heat map" not in shown(dataclasses.replace(report, curve=without)), "there is none"
 
 
+def told(page: str, element_id: str) -> str | None:
+    """Return the text of an element without elements of its own kind in it, as a person reads it."""
+    found = re.search(rf'<(\w+)[^>]* id="{element_id}"[^>]*>(.*?)</\1>', page, re.DOTALL)
+    return found and " ".join(html.unescape(re.sub("<[^>]+>", "", found[2])).split())
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (evidenced(make_report()), "the evidence is for k = 5"),
+        (evidenced(make_report(k=5)), "the evidence agrees"),
+        (continuum(make_report()), "the evidence is for no k"),
+        (dataclasses.replace(evidenced(make_report(k=5)), decided_by="evidence"), None),
+        (make_report(), None),
+    ],
+    ids=["another", "the same", "none", "decided", "not known"],
+)
+def test_beside_the_chosen_k_stands_what_the_evidence_is_for(report: Report, said: str | None) -> None:
+    page = shown(report)
+
+    assert told(page, "evidence") == said
+    assert bool(re.search(r'<a href="[^"]*[?&;]k=5" id="evidence-k" data-stay>', page)) == (
+        said is not None and said.endswith("5")
+    )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("none", "No groups: one continuum"),
+        ("unclear", "Groups that do not lie apart"),
+        ("clear", "Clear groups"),
+    ],
+)
+def test_whether_there_are_groups_is_said_in_plain_words(verdict: Any, said: str) -> None:
+    report = evidenced(make_report())
+    assert report.structure
+    page = shown(
+        dataclasses.replace(report, structure=dataclasses.replace(report.structure, verdict=verdict))
+    )
+
+    assert told(page, "verdict") == said
+    card = told(page, "structure") or ""
+    for part in (
+        words.structure(report.structure)[-30:],
+        words.dips(report.structure),
+        report.structure.null,
+    ):
+        assert part
+        assert part in card
+
+
+def test_a_report_of_before_there_was_evidence_has_none_on_its_page() -> None:
+    before = {**make_report().to_json(), "schema_version": 2}
+    page = shown(Report.from_json(before))
+
+    assert told(page, "chosen-k") == "8"
+    for element_id in ("structure", "evidence", "gap", "sort-order-again"):
+        assert f'id="{element_id}"' not in page
+    assert "omes again" not in page
+
+
+def test_why_the_evidence_is_for_its_k_is_said_once() -> None:
+    report = evidenced(make_report())
+    assert report.recommendation
+    reason = report.recommendation.reason
+    warned = dataclasses.replace(report, warnings=(f"The evidence is for k=5 rather than k=8. {reason}",))
+
+    assert shown(report).count(reason) == 1
+    assert shown(warned).count(reason) == 1
+    assert "The evidence is for k = 5, as the warning above says." in shown(warned)
+
+
+def test_the_table_of_segments_tells_how_sure_each_comes_again_in_a_figure_and_a_word() -> None:
+    page = shown(evidenced(make_report()))
+    cells = re.findall(r'<td>([0-9.]+) <span class="(\w+)">(\w+)</span></td>', page)
+
+    assert cells[0] == ("1.00", "muted", "stable")
+    assert cells[-1] == ("0.48", "unlike", "dissolves")
+    assert len(cells) == 8
+    assert words.COMES_AGAIN in page
+
+
+def test_segments_are_sorted_by_how_sure_they_come_again() -> None:
+    two, three = of_two().curve
+    report = of_two(curve=(two, dataclasses.replace(three, jaccard=(0.7, 0.4, 0.9))))
+
+    def order_of(order: str, k: int) -> list[int]:
+        return [row[0] for row in pages.segments_table(report, k, order)["rows"]]
+
+    assert order_of("again", 3) == [1, 0, 2]
+    assert order_of("-again", 3) == [2, 0, 1]
+    assert order_of("again", 2) == [0, 1], "it is not known there"
+    headers = pages.segments_table(report, 3, "-again")["headers"]
+    assert headers[2:4] == [("2", "Share"), ("again", "Comes again")]
+    assert ("again", "Comes again") not in pages.segments_table(report, 2, "")["headers"]
+
+
+def test_stability_is_said_to_be_of_k_and_not_of_the_segments() -> None:
+    stability = told(shown(make_report()), "stability") or ""
+
+    assert stability.endswith("It tells whether k would be chosen again, not whether the segments are there.")
+
+
 def test_until_includes_its_day() -> None:
     query = pages.query_of({"since": "2026-03-14", "until": "2026-03-14"})
 
@@ -92,13 +199,13 @@ def test_until_includes_its_day() -> None:
     assert query.until == datetime(2026, 3, 15, tzinfo=timezone.utc)
 
 
-def test_the_csv_of_a_sweep_has_every_figure_under_its_name() -> None:
-    report = make_report()
+@pytest.mark.parametrize("report", [make_report(), evidenced(make_report())])
+def test_the_csv_of_a_sweep_has_every_figure_under_its_name(report: Report) -> None:
     rows = list(csv.DictReader(io.StringIO(pages.sweep_csv(report))))
 
     assert list(rows[0]) == [
         *("k", "sse", "explained", "silhouette", "calinski_harabasz", "davies_bouldin", "seconds"),
-        "iterations",
+        *("iterations", "gap", "gap_se"),
     ]
     for row, point in zip(rows, report.curve, strict=True):
         for name, text in row.items():

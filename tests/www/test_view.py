@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from airflow_segmentation.reports.report import Report
 from airflow_segmentation.www.view import HEADERS
-from made.reports import HOSTILE, make_report
+from made.reports import HOSTILE, evidenced, make_report
 
 
 class Page(HTMLParser):
@@ -126,6 +126,13 @@ def test_an_older_report_shows_what_it_has(server: Any) -> None:
     page = Page(server.get(run("older")).text)
 
     assert page.figures.keys() == {"elbow", "sizes", "centres"}
+
+
+def test_the_gap_is_charted_on_the_page_and_in_the_file_to_take_away(server: Any) -> None:
+    for route in ("/run", "/run/charts.html"):
+        page = Page(server.get(run("evidenced").replace("/run", route, 1)).text)
+        curve = page.figures["gap"]["data"][0]
+        assert curve["y"] == [point.gap for point in evidenced(make_report()).curve], route
 
 
 RUN_ROUTES = ["/run", "/run/sweep.csv", "/run/report.json", "/run/charts.html"]

@@ -8,10 +8,20 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from airflow_segmentation.reports.report import Choice, CurvePoint, Progress, Report, Stability, Times
+from airflow_segmentation.clustering.methods import METHODS
+from airflow_segmentation.reports.report import (
+    Choice,
+    CurvePoint,
+    Progress,
+    Recommendation,
+    Report,
+    Stability,
+    Structure,
+    Times,
+)
 from airflow_segmentation.www import words
 from airflow_segmentation.www.runs import Listed, Run, Task
-from made.reports import make_report
+from made.reports import continuum, evidenced, make_report
 
 WORDS: list[tuple[Callable[..., Any], dict[str, Any], str | None]] = [
     (
@@ -95,6 +105,111 @@ def test_sizes_are_told_with_their_shares() -> None:
     table = words.sizes_table(report, 3)
     assert table
     assert table.rows == (("0", "1,500", "75.0%"), ("1", "400", "20.0%"), ("2", "100", "5.0%"))
+
+
+def test_sizes_are_told_with_how_many_segments_would_come_again() -> None:
+    point = CurvePoint(4, sse=1.0, explained=0.9, sizes=(7, 5, 4, 4), jaccard=(0.9, 0.75, 0.6, 0.4))
+    report = dataclasses.replace(make_report(), curve=(point,), k=4)
+
+    assert words.sizes(report, 4).endswith("When rows are drawn anew: 2 stable, 1 doubtful, 1 dissolves.")
+    table = words.sizes_table(report, 4)
+    assert table
+    assert table.headers == ("Segment", "Rows", "Share", "Comes again")
+    assert [row[3] for row in table.rows] == [
+        "0.90, stable",
+        "0.75, stable",
+        "0.60, doubtful",
+        "0.40, dissolves",
+    ]
+
+
+FOUND = Structure("clear", gap=0.5, gap_k=5, p=1 / 21, sets=20, rows=4096, null="as they are")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {},
+            "SSE is up to 39.3% lower than in 20 sets of 4,096 rows without groups, and the gap takes k = 5. "
+            "In 1 of 21 sets, these rows among them, the gap stands out as much: p = 0.048.",
+        ),
+        (
+            {"verdict": "none", "gap": 0.01, "gap_k": 1, "p": 10 / 21},
+            "Whatever k, SSE is at most 1.0% lower than in 20 sets of 4,096 rows without groups. "
+            "In 10 of 21 sets, these rows among them, the gap stands out as much: p = 0.48.",
+        ),
+    ],
+)
+def test_the_gap_is_told_with_what_it_was_held_against(changes: dict[str, Any], said: str) -> None:
+    assert words.structure(dataclasses.replace(FOUND, **changes)) == said
+
+
+@pytest.mark.parametrize(
+    ("component", "distances", "said"),
+    [
+        (None, None, None),
+        (0.08, None, "On the first principal component p = 0.08: one peak is possible."),
+        (0.049, None, "On the first principal component p = 0.049: more than one peak."),
+        (
+            None,
+            0.0,
+            "On the distances between rows p < 0.001: more than one peak. Outliers and long tails lower the "
+            "one on distances, too.",
+        ),
+        (
+            1.0,
+            0.05,
+            "On the first principal component p = 1: one peak is possible. On the distances between rows "
+            "p = 0.05: one peak is possible. Outliers and long tails lower the one on distances, too.",
+        ),
+    ],
+)
+def test_the_dip_tests_are_told_in_words(
+    component: float | None, distances: float | None, said: str | None
+) -> None:
+    told = words.dips(dataclasses.replace(FOUND, dip_component=component, dip_distances=distances))
+
+    assert told == (said and f"The dip test asks whether there is more than one peak. {said}")
+
+
+@pytest.mark.parametrize(
+    ("found", "warnings", "said"),
+    [
+        (None, (), None),
+        (Recommendation("It is best", 5), ("Careful",), "The evidence is for k = 5. It is best."),
+        (
+            Recommendation("It is best", 5),
+            ("Not k=8. It is best",),
+            "The evidence is for k = 5, as the warning above says.",
+        ),
+        (Recommendation("None is better"), (), "None is better."),
+    ],
+)
+def test_the_recommendation_is_told_with_its_reason(
+    found: Recommendation | None, warnings: tuple[str, ...], said: str | None
+) -> None:
+    report = dataclasses.replace(make_report(), recommendation=found, warnings=warnings)
+
+    assert words.recommendation(report) == said
+
+
+def test_the_chart_of_the_gap_is_told_in_words_and_as_a_table() -> None:
+    said = (
+        "How far the logarithm of SSE lies below that of rows without groups, with one standard error; "
+        "farthest at k = {}, by {}."
+    )
+    report = evidenced(make_report())
+
+    assert words.gap(report) == said.format(5, 0.55) + f" It takes k = 5: {METHODS['gap'].meaning}."
+    assert words.gap(dataclasses.replace(report, structure=None)) == said.format(5, 0.55)
+    assert words.gap(continuum(make_report())) == (
+        said.format(1, 0) + " That is too little for groups, so the gap takes k = 1."
+    )
+    table = words.gap_table(report)
+    assert table.headers == ("k", "Gap", "Standard error", "SSE lower by")
+    assert table.rows[4] == ("5", "0.55", "0.015", "42.3%")
+    assert len(table.rows) == 30
 
 
 def listed(*chosen: int) -> list[Listed]:

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from airflow_segmentation.clustering.methods import SCORES
-from airflow_segmentation.clustering.stability import STABLE
+from airflow_segmentation.clustering.methods import SCORES, STABLE
 from airflow_segmentation.clustering.structure import Structure
 
 

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+STABLE, DISSOLVED = 0.75, 0.5
+"""Mean Jaccard similarity from which a segment is stable, and below which it dissolves (Hennig, 2007)."""
+
 
 @dataclass(frozen=True)
 class Score:

@@ -16,9 +16,6 @@ from threadpoolctl import threadpool_limits
 from airflow_segmentation.clustering.chain import Cells, rough_cells, walk
 from airflow_segmentation.clustering.points import Floats, Ints, Points, assign
 
-STABLE, DISSOLVED = 0.75, 0.5
-"""Mean Jaccard similarity from which a segment is stable, and below which it dissolves (Hennig, 2007)."""
-
 Curve = tuple[Sequence[int], Sequence[float]]
 """Values of k, and the SSE at each."""
 

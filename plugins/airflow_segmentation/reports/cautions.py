@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_segmentation.clustering.methods import SCORES
+from airflow_segmentation.clustering.methods import DISSOLVED, SCORES, STABLE
 from airflow_segmentation.reports.choosing import Chooser
 from airflow_segmentation.reports.report import Choice, Recommendation, Stability
 from airflow_segmentation.sweeps.table import SweepTable
@@ -60,8 +60,6 @@ def _of_the_evidence(sweep: SweepTable, k: int, recommendation: Recommendation |
 
 
 def _of_trust(sweep: SweepTable, k: int) -> Iterator[str]:
-    from airflow_segmentation.clustering.stability import DISSOLVED, STABLE
-
     trust = sweep.jaccard[sweep.index(k)] if k > 1 else ()
     weak = [segment for segment, value in enumerate(trust) if value < STABLE]
     if not weak:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_segmentation.clustering.methods import SCORES
+from airflow_segmentation.clustering.methods import DISSOLVED, SCORES, STABLE
 from airflow_segmentation.reports.report import MAX_NUMBER, CurvePoint, Progress, Report, Summary
 from airflow_segmentation.www.alike import METHOD_NAMES, described, differences, groups
 
@@ -50,6 +50,8 @@ FULL_COLOUR = (1.0, 3.0)
 """Standard deviations that have the deepest colour: the most there are, but within these bounds."""
 SMALLEST_SPAN = 0.1
 """Share of its range that a centre must move, at least, to have the deepest colour."""
+LEAST_GAP = -10.0
+"""Gap below which nobody asks how many times more SSE there is."""
 OF_RANGE = "of range"
 NOT_SETTLED = ", not settled"
 """What stands behind a method's k that is the last of the range."""
@@ -87,7 +89,7 @@ def elbow(report: Report, k: int, *, axis: str = "", log: bool = False) -> Figur
     :param axis: a key of `AXES` to show on a second axis.
     :param log: whether SSE is on a logarithmic scale.
     """
-    looked_at, span = point_at(report, k), report.k_max - report.k_min
+    looked_at = point_at(report, k)
     traces: list[Figure] = [
         {
             "type": "scatter",
@@ -127,8 +129,7 @@ def elbow(report: Report, k: int, *, axis: str = "", log: bool = False) -> Figur
             "x": [report.k],
             "y": [report.chosen.sse],
             "text": [f"<b>k = {report.k}</b>"],
-            # At the right end there is no room beside the mark.
-            "textposition": "top left" if report.k > report.k_min + 0.9 * span else "top right",
+            "textposition": _beside(report, report.k),
             "textfont": {"size": 15, "color": CHOSEN},
             "hovertemplate": f"Chosen: k = {report.k}{settled}<br>SSE %{{y:.5~g}}<extra></extra>",
             "marker": {"size": 14, "color": CHOSEN, "symbol": "circle"},
@@ -213,11 +214,95 @@ def _choices(report: Report) -> list[Figure]:
     ]
 
 
+def gap(report: Report, k: int) -> Figure | None:
+    """Return the gap against k with its standard error: the k it takes, and the k that is looked at.
+
+    None where the rows were not held against sets without groups.
+    """
+    points = with_gap(report)
+    if not points:
+        return None
+    traces: list[Figure] = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": "Gap",
+            "x": [point.k for point in points],
+            "y": [point.gap for point in points],
+            "error_y": {
+                "type": "data",
+                "array": [point.gap_se or 0 for point in points],
+                "thickness": 1.5,
+                "width": 4,
+                "color": CURVE,
+            },
+            "customdata": [[point.gap_se or 0, less_sse(point.gap or 0)] for point in points],
+            "hovertemplate": (
+                "k = %{x}<br>gap %{y:.3~g} \u00b1 %{customdata[0]:.2~g}<br>"
+                "SSE %{customdata[1]:.1%} lower than without groups<extra></extra>"
+            ),
+            "line": {"color": CURVE, "width": 2.5},
+            "marker": {"size": 6},
+        }
+    ]
+    taken = report.structure.gap_k if report.structure else None
+    for point in points:
+        if point.k == taken:
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers+text",
+                    "name": f"Gap takes k = {taken}",
+                    "x": [taken],
+                    "y": [point.gap],
+                    "text": [f"<b>k = {taken}</b>"],
+                    "textposition": _beside(report, point.k),
+                    "textfont": {"size": 13},
+                    "hoverinfo": "skip",
+                    "marker": {"size": 12, "color": HUES[2], "symbol": "diamond"},
+                }
+            )
+        if point.k == k:
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": "Looked at",
+                    "x": [k],
+                    "y": [point.gap],
+                    "hoverinfo": "skip",
+                    "marker": {"size": 22, "color": "rgba(0,0,0,0)", "line": {"width": 2.5, "color": CHOSEN}},
+                }
+            )
+    layout = _layout(320, showlegend=False)
+    layout["xaxis"] = _k_axis(report.curve[0].k, report.curve[-1].k)
+    layout["yaxis"] = {
+        "title": {"text": "Gap"},
+        "rangemode": "tozero",
+        "zeroline": True,
+        "zerolinewidth": 1.5,
+        "zerolinecolor": HUES[6],
+    }
+    return {"data": traces, "layout": layout}
+
+
+def with_gap(report: Report) -> list[CurvePoint]:
+    """Return the points of a report's curve whose gap is known."""
+    return [point for point in report.curve if point.gap is not None]
+
+
+def less_sse(gap: float) -> float:
+    """Return by which share SSE is lower than that of rows without groups, negative where it is higher."""
+    return -math.expm1(-max(gap, LEAST_GAP))
+
+
 def sizes(report: Report, k: int) -> Figure | None:
     """Return the rows in each segment at k as bars, or None where the report left the sizes out."""
-    counts = point_at(report, k).sizes
+    point = point_at(report, k)
+    counts = point.sizes
     if counts is None:
         return None
+    again = [f"<br>comes again: {similarity:.2f}, {trust(similarity)}" for similarity in point.jaccard or ()]
     segments = range(len(counts))
     layout = _layout(300, showlegend=False, bargap=0.25)
     layout["xaxis"] = {"title": {"text": "Segment"}, "type": "category", "showgrid": False}
@@ -232,7 +317,8 @@ def sizes(report: Report, k: int) -> Figure | None:
                 "texttemplate": "%{customdata:.0%}" if len(counts) <= MAX_NUMBERED_SEGMENTS else "",
                 "textposition": "outside",
                 "cliponaxis": False,
-                "hovertemplate": "Segment %{x}<br>%{y:,} rows, %{customdata:.1%}<extra></extra>",
+                "hovertext": again or [""] * len(counts),
+                "hovertemplate": "Segment %{x}<br>%{y:,} rows, %{customdata:.1%}%{hovertext}<extra></extra>",
                 "marker": {
                     "color": [colour(segment) for segment in segments],
                     "pattern": {"shape": [pattern(segment) for segment in segments], "solidity": 0.35},
@@ -241,6 +327,11 @@ def sizes(report: Report, k: int) -> Figure | None:
         ],
         "layout": layout,
     }
+
+
+def trust(similarity: float) -> str:
+    """Return what a segment's mean Jaccard similarity to those of resamples says of it, in a word."""
+    return "stable" if similarity >= STABLE else "dissolves" if similarity < DISSOLVED else "doubtful"
 
 
 def standardized(report: Report, point: CurvePoint) -> list[list[float]] | None:
@@ -654,6 +745,11 @@ def _layout(height: int, **more: Any) -> Figure:
         "dragmode": False,
         **more,
     }
+
+
+def _beside(report: Report, k: int) -> str:
+    """Return where a mark at k is named: at the right end there is no room to the right of it."""
+    return "top left" if k > report.k_min + 0.9 * (report.k_max - report.k_min) else "top right"
 
 
 def _k_axis(first: int, last: int) -> Figure:

@@ -30,6 +30,8 @@ from airflow_segmentation.www.static_files import PLOTLY, path_of, static_url
 
 FEATURES_SHOWN = 12
 """Features whose columns the table of segments shows; the heat map shows all."""
+AGAIN = "again"
+"""Sorts the table of segments by how sure each comes again."""
 
 Link = Callable[..., str]
 
@@ -60,6 +62,7 @@ templates.globals |= {
     "method_names": METHOD_NAMES,
     "axes": figures.AXES,
     "colour": figures.colour,
+    "trust": figures.trust,
     "sparkline": figures.sparkline,
 }
 templates.filters |= {
@@ -130,6 +133,7 @@ def run_page(
         "link": view_link("run", shown),
         "figures": {
             "elbow": figures.elbow(report, point.k, axis=axis, log=bool(arguments.get("log"))),
+            "gap": figures.gap(report, point.k),
             "sizes": figures.sizes(report, point.k),
             "centres": figures.centres(report, point.k),
             "sample": figures.sample(report, point.k, x, y),
@@ -170,16 +174,20 @@ def _change(name: str, value: float, reference: float) -> str:
 def segments_table(report: Report, k: int, order: str) -> dict[str, Any]:
     """Return the segments at k as the headers and rows of a table, sorted by `order`.
 
-    :param order: 0 for the segment, 1 for rows, 2 for the share, or 3 and the position of a feature in the
-        report; with a minus in front for descending. By segment where it is none of them.
+    :param order: 0 for the segment, 1 for rows, 2 for the share, `AGAIN`, or 3 and the position of a feature
+        in the report; with a minus in front for descending. By segment where it is none of them.
     """
     point = figures.point_at(report, k)
-    counts, centers = point.sizes or (), point.centers or ()
+    counts, centers, again = point.sizes or (), point.centers or (), point.jaccard or ()
     total = sum(counts) or 1
     shown = figures.telling_first(report, point)[:FEATURES_SHOWN] if centers else []
-    column, descending = _int(order.removeprefix("-"), 0), order.startswith("-")
+    key, descending = order.removeprefix("-"), order.startswith("-")
+    column = _int(key, 0)
     segments = list(range(len(counts)))
-    if column in (1, 2):
+    by_trust = bool(again) and key == AGAIN
+    if by_trust:
+        segments.sort(key=lambda segment: again[segment], reverse=descending)
+    elif column in (1, 2):
         segments.sort(key=lambda segment: counts[segment], reverse=descending)
     elif centers and 3 <= column < 3 + len(report.features):
         segments.sort(key=lambda segment: centers[segment][column - 3], reverse=descending)
@@ -188,13 +196,15 @@ def segments_table(report: Report, k: int, order: str) -> dict[str, Any]:
     return {
         "headers": [
             *zip(("0", "1", "2"), ("Segment", "Rows", "Share"), strict=True),
+            *(((AGAIN, "Comes again"),) if again else ()),
             *((str(3 + position), report.features[position].name) for position in shown),
         ],
         "rows": [
             (segment, counts[segment], counts[segment] / total, *(centers[segment][i] for i in shown))
             for segment in segments
         ],
-        "order": f"{'-' if descending else ''}{column}",
+        "again": again,
+        "order": f"{'-' if descending else ''}{AGAIN if by_trust else column}",
         "left_out": len(report.features) - len(shown) if figures.centres(report, k) else 0,
     }
 
@@ -350,7 +360,7 @@ def dag_page(
 
 def sweep_csv(report: Report) -> str:
     """Return the sweep as CSV, a line for each k, in full precision."""
-    columns = ("k", "sse", "explained", *figures.AXES, "iterations")
+    columns = ("k", "sse", "explained", *figures.AXES, "iterations", "gap", "gap_se")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_segmentation.reports.report import Progress, Report, Summary
+from airflow_segmentation.clustering.methods import DISSOLVED, METHODS, STABLE
+from airflow_segmentation.reports.report import Progress, Report, Structure, Summary
 from airflow_segmentation.www.alike import METHOD_NAMES, described, differences, groups
 from airflow_segmentation.www.figures import (
     AXES,
@@ -14,11 +16,14 @@ from airflow_segmentation.www.figures import (
     between,
     exact,
     isolated,
+    less_sse,
     point_at,
     short,
     standardized,
     telling_first,
+    trust,
     value_of,
+    with_gap,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +35,22 @@ FAINT = 0.05
 """Standard deviations that are none when rounded."""
 ABSENT = "n/a"
 """What stands where there is no value."""
+ONE_PEAK = 0.05
+"""p of the dip test from which one peak is possible."""
+SMALLEST_P = 0.001
+"""p that is given as it is."""
+
+VERDICTS = {
+    "none": "No groups: one continuum",
+    "unclear": "Groups that do not lie apart",
+    "clear": "Clear groups",
+}
+NOT_VALIDITY = "It tells whether k would be chosen again, not whether the segments are there."
+"""What the stability of k is not."""
+COMES_AGAIN = (
+    "Comes again: how much a segment is like the one of a resample that is most like it, on average, from 0 "
+    f"to 1 (Jaccard similarity). From {STABLE} a segment is stable, below {DISSOLVED} it dissolves."
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +148,77 @@ def stability(report: Report) -> str | None:
     return f"{every}." if method == report.method else f"{every}, each by {METHOD_NAMES[method]}."
 
 
+def structure(found: Structure) -> str:
+    """Return what the sweep is, held against those of rows without groups."""
+    share = percent(less_sse(found.gap))
+    against = f"{found.sets:,} sets of {found.rows:,} rows without groups"
+    if found.verdict == "none":
+        outcome = f"Whatever k, SSE is at most {share} lower than in {against}."
+    else:
+        outcome = f"SSE is up to {share} lower than in {against}, and the gap takes k = {found.gap_k}."
+    times, sets = round(found.p * (found.sets + 1)), found.sets + 1
+    return (
+        f"{outcome} In {times:,} of {sets:,} sets, these rows among them, the gap stands out as much: "
+        f"{_p(found.p)}."
+    )
+
+
+def dips(found: Structure) -> str | None:
+    """Return what the dip tests say; None where they were not made."""
+    said = []
+    if found.dip_component is not None:
+        said.append(f"On the first principal component {_peaks(found.dip_component)}.")
+    if found.dip_distances is not None:
+        said.append(f"On the distances between rows {_peaks(found.dip_distances)}.")
+        said.append("Outliers and long tails lower the one on distances, too.")
+    return " ".join(["The dip test asks whether there is more than one peak.", *said]) if said else None
+
+
+def _peaks(p: float) -> str:
+    return f"{_p(p)}: {'one peak is possible' if p >= ONE_PEAK else 'more than one peak'}"
+
+
+def _p(p: float) -> str:
+    return f"p < {SMALLEST_P}" if p < SMALLEST_P else f"p = {p:.2g}"
+
+
+def recommendation(report: Report) -> str | None:
+    """Return which k the evidence is for, and why, unless a warning says why already."""
+    found = report.recommendation
+    if found is None:
+        return None
+    if found.k is None:
+        return f"{found.reason}."
+    if any(found.reason in warning for warning in report.warnings):
+        return f"The evidence is for k = {found.k}, as the warning above says."
+    return f"The evidence is for k = {found.k}. {found.reason}."
+
+
+def gap(report: Report) -> str:
+    """Return what the chart of the gap shows."""
+    best = max(with_gap(report), key=lambda point: point.gap or 0)
+    said = (
+        "How far the logarithm of SSE lies below that of rows without groups, with one standard error; "
+        f"farthest at k = {best.k}, by {short(best.gap or 0)}."
+    )
+    if report.structure is None:
+        return said
+    if report.structure.verdict == "none":
+        return f"{said} That is too little for groups, so the gap takes k = 1."
+    return f"{said} It takes k = {report.structure.gap_k}: {METHODS['gap'].meaning}."
+
+
+def gap_table(report: Report) -> Table:
+    """Return the gap and its standard error, a row for each k that has one."""
+    return Table(
+        ("k", "Gap", "Standard error", "SSE lower by"),
+        tuple(
+            (str(point.k), short(point.gap or 0), optional(point.gap_se), percent(less_sse(point.gap or 0)))
+            for point in with_gap(report)
+        ),
+    )
+
+
 def half_range(report: Report) -> str | None:
     """Return what k would be with k_max cut to half; None where it was given, and would stay."""
     if report.half_range is None or report.half_k_max is None or report.decided_by == "given":
@@ -142,26 +234,37 @@ def half_range(report: Report) -> str | None:
 
 
 def sizes(report: Report, k: int) -> str:
-    """Return what the chart of sizes shows."""
-    counts = point_at(report, k).sizes or ()
+    """Return what the chart of sizes shows, and how many segments would come again."""
+    point = point_at(report, k)
+    counts = point.sizes or ()
     total = sum(counts) or 1
     if len(counts) < 2:
         return f"One segment holds all {total:,} rows."
-    return (
+    said = (
         f"{len(counts)} segments: the largest holds {counts[0]:,} rows ({percent(counts[0] / total)}), "
         f"the smallest {counts[-1]:,} ({percent(counts[-1] / total)})."
     )
+    if point.jaccard is None:
+        return said
+    times = Counter(map(trust, point.jaccard))
+    counted = (f"{times[word]} {word}" for word in ("stable", "doubtful", "dissolves") if times[word])
+    return f"{said} When rows are drawn anew: {', '.join(counted)}."
 
 
 def sizes_table(report: Report, k: int) -> Table | None:
-    """Return the rows and the share of each segment at k."""
-    counts = point_at(report, k).sizes
+    """Return the rows and the share of each segment at k, and how sure it comes again, where known."""
+    point = point_at(report, k)
+    counts = point.sizes
     if counts is None:
         return None
     total = sum(counts) or 1
+    again = [(f"{similarity:.2f}, {trust(similarity)}",) for similarity in point.jaccard or ()]
     return Table(
-        ("Segment", "Rows", "Share"),
-        tuple((str(segment), f"{count:,}", percent(count / total)) for segment, count in enumerate(counts)),
+        ("Segment", "Rows", "Share", *(("Comes again",) if again else ())),
+        tuple(
+            (str(segment), f"{count:,}", percent(count / total), *(again[segment] if again else ()))
+            for segment, count in enumerate(counts)
+        ),
     )
 
 
