@@ -46,8 +46,9 @@ ROOMS = ("clustering", "dags", "operators", "reports", "security", "segments", "
 TESTS = [f"tests/{room}" for room in ROOMS]
 TESTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").glob("test_*.py"))
 TESTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "tables").glob("test_*.py"))
-# Not the battery, in which no release of anything but numpy has a part. Not the comparison with pandas: on Python 3.10 pyarrow looks through all memory for each of its tiny blocks.
+# Not the comparison with pandas: on Python 3.10 pyarrow looks through all memory for each of its tiny blocks.
 TESTS += [f"tests/tables/csv_files/test_{name}.py" for name in ("layout", "loading", "quotes")]
+# How good a sweep is, numpy alone has a part in.
 LEFT_OUT = ("tests/www/test_in_browser.py", "tests/clustering/test_battery.py")
 
 

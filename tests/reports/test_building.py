@@ -434,7 +434,7 @@ def test_without_the_swept_table_the_choice_stands_and_the_report_tells_less(fra
 
 def test_what_tells_groups_goes_into_the_report():
     structure = Structure([0.0, 0.2, 0.7, 0.65], [0.0, 0.1, 0.1, 0.2], 1 / 21, 20, 99, 0.25, None)
-    jaccard = [[1.0] * k for k in range(1, 10)] + [[0.123] * 10]
+    jaccard = [[1.0] * k for k in range(1, 10)] + [[0.12] * 10]
     report = report_of(sweep_of(BENT, structure=structure, jaccard=jaccard, scores=PEAKED))
 
     found = report.structure

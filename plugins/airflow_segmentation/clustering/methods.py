@@ -80,7 +80,7 @@ METHODS = _by_name(
         Method(
             "gap",
             "Gap",
-            "the first k that leaves as little SSE as the next, against rows without groups",
+            "the first k after which one more segment gains no more than in rows without groups",
             "structure",
         ),
         Method(

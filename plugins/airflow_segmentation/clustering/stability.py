@@ -87,7 +87,7 @@ def sweep_resamples(
 def _jaccard(labels: Ints, rough: Cells, centers: Floats) -> list[float]:
     """Return how much each segment of the cells is like that of each resample which is most like it.
 
-    The mean is over resamples that drew rows of it; 0 where none did.
+    The mean is over resamples that drew rows of it; 0 where none did. It has two digits: more are chance.
 
     Parameters
     ----------
@@ -104,5 +104,5 @@ def _jaccard(labels: Ints, rough: Cells, centers: Floats) -> list[float]:
         own[:] = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0).max(axis=1)
         own[sizes[:, 0] == 0] = np.nan
     drawn = ~np.isnan(found)
-    means: list[float] = (np.where(drawn, found, 0.0).sum(axis=0) / np.maximum(drawn.sum(axis=0), 1)).tolist()
-    return means
+    means = np.where(drawn, found, 0.0).sum(axis=0) / np.maximum(drawn.sum(axis=0), 1)
+    return [round(mean, 2) for mean in means.tolist()]

@@ -104,7 +104,7 @@ def _curve(sweep: SweepTable) -> tuple[CurvePoint, ...]:
             centers=_original(sweep.scaling, sweep.centers[index], digits=5),
             scores={name: significant(float(values[index])) for name, values in sweep.scores.items()},
             **_against_no_groups(sweep.structure, int(k)),
-            jaccard=tuple(round(value, 2) for value in sweep.jaccard[index]) if sweep.jaccard else None,
+            jaccard=tuple(sweep.jaccard[index]) if sweep.jaccard else None,
         )
         for index, k in enumerate(sweep.k_values)
     )
