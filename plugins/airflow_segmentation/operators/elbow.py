@@ -46,9 +46,9 @@ class ElbowOperator(PassingOperator):
         others can load without running what is in it; any other name saves a pickle. (templated)
     :param method: How to choose k. `kneedle`: where the SSE curve bends most (Satopaa et al. 2011, by kneed).
         `chord`: the point farthest from the line between the curve's ends. `silhouette` and
-        `calinski_harabasz`: the largest score; `davies_bouldin`: the smallest. `gap`: the first k after
-        which one more segment gains no more than in rows without groups (Tibshirani and others 2001). `evidence`: the k
-        that gap and resamples support together; where they support none, as `chord`.
+        `calinski_harabasz`: the largest score; `davies_bouldin`: the smallest. `gap`: the first k after which
+        one more segment gains no more than in rows without groups (Tibshirani and others 2001). `evidence`:
+        the k that gap and resamples support together; where they support none, as `chord`.
     :param sensitivity: Kneedle's S: the larger, the more pronounced a bend must be.
     :param k: The k to take instead of the elbow. None, and what a template leaves of it, chooses by `method`.
         (templated)
