@@ -77,6 +77,9 @@ Curve = Annotated[
 ]
 """Pairs of k and SSE."""
 
+TRUST = "trust in segments"
+NEAR = 10
+"""How far from the chosen k a page is likely to look at how sure segments are."""
 _WRITTEN_POINTS = 300
 """Points that leave a report room for the segments."""
 
@@ -513,44 +516,24 @@ def _size(value: Any) -> int:
 def _shrunk(report: Report) -> Report:
     """Return the report below its limit, leaving out what the page needs least.
 
-    First what no page could show, and the features that it has no room for, then rows to draw, the centres
-    of the k farthest from the chosen one, how sure their segments are and the sizes likewise, and the
-    profiles of the last columns. Centres of the chosen k stay.
+    First what no page could show, and the features that it has no room for, then how sure segments are at k
+    far from the chosen one, rows to draw, the centres of the k farthest from it, how sure the other segments
+    are and the sizes likewise, and the profiles of the last columns. Centres of the chosen k stay.
     """
     report = _with_fewer_features(_showable(report))
     if _size(report) <= MAX_REPORT_BYTES:
         return report
-    if report.sample:
+    report = _without_far(report, "jaccard", TRUST, nearest=NEAR)
+    excess = _excess(report)
+    if report.sample and excess > 0:
         each = _size(report.sample) / len(report.sample)
-        kept = len(report.sample) - math.ceil((_size(report) - MAX_REPORT_BYTES + 200) / each)
+        kept = len(report.sample) - math.ceil(excess / each)
         kept = kept if kept >= MIN_SAMPLE_ROWS else 0
         words = f"all but {kept} of the rows to draw" if kept else "the rows to draw"
         report = dataclasses.replace(report, sample=report.sample[:kept], left_out=(*report.left_out, words))
-    farthest_first = sorted(
-        (point.k for point in report.curve if point.k != report.k), key=lambda k: -abs(k - report.k)
-    )
-    for name, words in (("centers", "centres"), ("jaccard", "trust in segments"), ("sizes", "sizes")):
-        excess = _size(report) - MAX_REPORT_BYTES + 200
-        without = set()
-        for k in farthest_first:
-            if excess <= 0:
-                break
-            value = getattr(next(point for point in report.curve if point.k == k), name)
-            if value is not None:
-                excess -= _size(value)
-                without.add(k)
-        if without:
-            changes: dict[str, Any] = {name: None}
-            left = [point.k for point in report.curve if point.k not in without]
-            report = dataclasses.replace(
-                report,
-                curve=tuple(
-                    dataclasses.replace(point, **changes) if point.k in without else point
-                    for point in report.curve
-                ),
-                left_out=(*report.left_out, f"{words} but for k={min(left)}..{max(left)}"),
-            )
-    excess, kept = _size(report) - MAX_REPORT_BYTES + 200, len(report.profiles)
+    for name, words in (("centers", "centres"), ("jaccard", TRUST), ("sizes", "sizes")):
+        report = _without_far(report, name, words)
+    excess, kept = _excess(report), len(report.profiles)
     while kept and excess > 0:
         kept -= 1
         excess -= _size(report.profiles[kept])
@@ -560,6 +543,38 @@ def _shrunk(report: Report) -> Report:
             report, profiles=report.profiles[:kept], left_out=(*report.left_out, words)
         )
     return report
+
+
+def _excess(report: Report) -> int:
+    """Return how many bytes of a report should go, with room for what was left out, in words."""
+    size = _size(report)
+    return 0 if size <= MAX_REPORT_BYTES else size - MAX_REPORT_BYTES + 200
+
+
+def _without_far(report: Report, name: str, words: str, nearest: int = 0) -> Report:
+    """Return the report without a field of the k farthest from the chosen one, of as many as are too many.
+
+    :param nearest: how far from the chosen k it stays.
+    """
+    excess, without = _excess(report), set()
+    for point in sorted(report.curve, key=lambda point: -abs(point.k - report.k)):
+        value = getattr(point, name)
+        if excess <= 0 or abs(point.k - report.k) <= nearest:
+            break
+        if value is not None:
+            excess -= _size(value)
+            without.add(point.k)
+    if not without:
+        return report
+    changes: dict[str, Any] = {name: None}
+    curve = tuple(
+        dataclasses.replace(point, **changes) if point.k in without else point for point in report.curve
+    )
+    left = [point.k for point in curve if getattr(point, name) is not None] or [report.k]
+    said = (one for one in report.left_out if not one.startswith(words))
+    return dataclasses.replace(
+        report, curve=curve, left_out=(*said, f"{words} but for k={min(left)}..{max(left)}")
+    )
 
 
 def _showable(report: Report) -> Report:
