@@ -251,6 +251,7 @@ def gap(report: Report, k: int) -> Figure | None:
             traces.append(
                 {
                     "type": "scatter",
+                    "cliponaxis": False,
                     "mode": "markers+text",
                     "name": f"Gap takes k = {taken}",
                     "x": [taken],
