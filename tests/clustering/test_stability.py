@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from airflow_segmentation.clustering import chain, count_choices, sweep_resamples, sweep_rows
-from airflow_segmentation.clustering.methods import STABLE
+from airflow_segmentation.clustering.methods import DISSOLVED, STABLE
 from sklearn.cluster import KMeans
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, load_wine
+from sklearn.preprocessing import scale
 
 
 def test_clear_clusters_are_chosen_in_every_resample(blobs):
@@ -122,6 +123,17 @@ def test_trust_is_as_by_single_fits_of_drawn_rows():
     ours = sweep_resamples(rows, resamples=100, k_max=k, cluster_centers=[own.cluster_centers_]).jaccard[0]
 
     assert ours == pytest.approx(np.mean(found, axis=0), abs=0.05)
+
+
+def test_trust_is_what_r_has_published():
+    """Of fpc's clusterboot on the scaled wines, 100 resamples, three clusters (K. Kulma, 2017)."""
+    rows = scale(load_wine().data)
+    centers = sweep_rows(rows, k_max=4).cluster_centers
+
+    jaccard = sweep_resamples(rows, resamples=100, k_max=4, cluster_centers=centers).jaccard
+
+    assert sorted(jaccard[2]) == pytest.approx([0.953, 0.969, 0.978], abs=0.03)
+    assert min(jaccard[3]) < DISSOLVED, "as there, with 0.42"
 
 
 def _jaccard(one: np.ndarray, other: np.ndarray) -> float:

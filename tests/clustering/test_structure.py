@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from airflow_segmentation.clustering import Structure, measure_structure, sweep_rows
 from sklearn.datasets import load_iris, load_wine, make_blobs
-from sklearn.preprocessing import minmax_scale
+from sklearn.preprocessing import minmax_scale, scale
 
 RNG = np.random.default_rng(0)
 NOISE = {
@@ -69,6 +69,14 @@ def test_three_species_and_three_cultivars_are_groups(load, verdict, k):
     assert found is not None
     assert found.verdict == verdict
     assert found.gap_k in k
+
+
+def test_the_gap_takes_the_k_that_r_has_published():
+    """Of clusGap on the scaled wines, held against the box of the principal components (K. Kulma, 2017)."""
+    found = measure_structure(scale(load_wine().data), k_max=10)
+
+    assert found is not None
+    assert found.gap_k == 3
 
 
 def test_the_gap_is_of_log_sse_against_the_mean_of_the_sets():
