@@ -111,6 +111,26 @@ def small_scores(_: Path) -> dict[str, Any]:
     return timed.figures | {"worst": worst}
 
 
+def small_structure(_: Path) -> dict[str, Any]:
+    from airflow_segmentation.clustering import measure_structure
+
+    rows = customers()
+    measure_structure(rows[:200], k_max=2)
+    with Timed() as timed:
+        measure_structure(rows)
+    return timed.figures
+
+
+def small_resamples(_: Path) -> dict[str, Any]:
+    from airflow_segmentation.clustering import sweep_resamples, sweep_rows
+
+    rows = customers()
+    centers = sweep_rows(rows, random_state=0).cluster_centers
+    with Timed() as timed:
+        sweep_resamples(rows, cluster_centers=centers)
+    return timed.figures
+
+
 def small_peer(_: Path, name: str) -> dict[str, Any]:
     with one_thread(name):
         fit = fitter(name, customers())
@@ -253,6 +273,8 @@ WORKS: dict[str, Callable[..., dict[str, Any]]] = {
             made_customers,
             small_sweep,
             small_scores,
+            small_structure,
+            small_resamples,
             small_peer,
             large_sweep,
             large_peer,
@@ -266,7 +288,8 @@ WORKS: dict[str, Callable[..., dict[str, Any]]] = {
 
 def compare_small(folder: Path, figures: dict[str, Any]) -> list[Row]:
     peers = installed(*PEERS)
-    works: dict[str, tuple[str, ...]] = {"sweep": ("small_sweep",), "scores": ("small_scores",)}
+    ours = ("sweep", "scores", "structure", "resamples")
+    works: dict[str, tuple[str, ...]] = {name: (f"small_{name}",) for name in ours}
     works |= {peer: ("small_peer", peer) for peer in peers}
     results = alternating(folder, works)
     seeds = [measured(folder, "small_sweep", str(seed)) for seed in SEEDS]
@@ -301,6 +324,18 @@ def compare_small(folder: Path, figures: dict[str, Any]) -> list[Row]:
             "<= 2",
             f"{cpu['scores'] / cpu['sweep']:.2f}",
             cpu["scores"] / cpu["sweep"] <= 2,
+        ),
+        (
+            "20 sets without groups: CPU / of the sweep alone",
+            "<= 1",
+            f"{cpu['structure'] / cpu['sweep']:.2f}",
+            cpu["structure"] <= cpu["sweep"],
+        ),
+        (
+            "20 resamples, and the trust in segments: CPU / of the sweep alone",
+            "",
+            f"{cpu['resamples'] / cpu['sweep']:.2f}",
+            True,
         ),
         (
             "Scores: relative difference from scikit-learn's",
