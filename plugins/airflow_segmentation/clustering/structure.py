@@ -105,10 +105,10 @@ def measure_structure(
     most = min(ROWS, max(VALUES // rows.shape[1], 2))
     if len(rows) > most:
         rows = rows[np.sort(rng.choice(len(rows), most, replace=False))]
-    rows = _in_company(rows, rng) if len(rows) > 1 else rows
-    if not np.ptp(rows, axis=0).any():
-        return None
     with threadpool_limits(limits=1):
+        rows = _in_company(rows, rng) if len(rows) > 1 else rows
+        if not np.ptp(rows, axis=0).any():
+            return None
         reference = Reference(rows)
         drawn = [Points(each, np.ones(len(each))) for each in (rows, *map(reference.draw, rng.spawn(sets)))]
         # With as many segments as there are different rows nothing is left, groups or not.
