@@ -12,7 +12,6 @@ Where there is one feature, chains are not needed: see `line.py`.
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -147,7 +146,8 @@ class Cells:
 
     def of(self, chains: Any) -> Cells:
         """Return those of some chains."""
-        some = copy(self)
+        some = object.__new__(Cells)
+        vars(some).update(vars(self))  # in a fifth of the time of a copy, some thousand times
         some.weights = self.weights[chains]
         if not self._is_shared:
             for name in ("means", "squares", "augmented", "_transposed"):
