@@ -379,30 +379,26 @@ def test_what_a_page_needs_least_is_left_out_and_no_more_than_must_be():
     )
 
 
-def test_how_sure_segments_are_goes_first_at_a_k_that_nobody_looks_at():
-    read = Report.from_json(large(k=7, k_max=48, features=4, trusted=True).to_json())
+def test_how_sure_segments_are_takes_the_place_of_centres_far_from_the_chosen_k():
+    read = Report.from_json(large(k=7, features=3, sampled=150, trusted=True).to_json())
 
-    trusted = [point.k for point in read.curve if point.jaccard is not None]
-    assert trusted == list(range(1, trusted[-1] + 1))
-    assert 17 < trusted[-1] < 48
-    assert all(point.centers is not None for point in read.curve)
-    assert read.left_out == (f"trust in segments but for k=1..{trusted[-1]}",)
-
-
-def test_how_sure_segments_are_near_the_chosen_k_goes_after_centres():
-    read = Report.from_json(large(k=20, sampled=300, trusted=True).to_json())
-
-    assert [point.k for point in read.curve if point.jaccard is not None] == list(range(10, 31))
+    assert all(point.jaccard is not None for point in read.curve)
+    assert len(read.sample) == 150
     with_centers = [point.k for point in read.curve if point.centers is not None]
-    assert with_centers != [20]
-    assert read.left_out == (
-        "trust in segments but for k=10..30",
-        "the rows to draw",
-        f"centres but for k={with_centers[0]}..{with_centers[-1]}",
+    assert with_centers == list(range(1, with_centers[-1] + 1))
+    assert 7 < with_centers[-1] < 49
+    assert read.left_out == (f"centres but for k=1..{with_centers[-1]}",)
+
+
+def test_how_sure_segments_are_goes_after_the_centres():
+    read = Report.from_json(large(k=60, k_max=60, features=8, profiles=60, trusted=True).to_json())
+
+    assert [point.k for point in read.curve if point.jaccard is not None] == [60]
+    assert read.left_out[:3] == (
+        "centres but for k=60..60",
+        "trust in segments but for k=60..60",
+        "sizes but for k=60..60",
     )
-    few = Report.from_json(large(k=60, k_max=60, features=8, profiles=60, trusted=True).to_json())
-    assert [point.k for point in few.curve if point.jaccard is not None] == [60]
-    assert "trust in segments but for k=60..60" in few.left_out
 
 
 def test_of_the_rows_to_draw_as_many_stay_as_have_room():

@@ -245,6 +245,27 @@ class Cluster:
                 new[0].send_signal(signal.SIGKILL)
                 return new[0].pid
 
+    def kill_at_gate(self, victim: str, gate: Path, jobs: int) -> None:
+        """Kill what reads once a pass waits at its gate, and open that when Spark has noticed.
+
+        :param victim: "executor" or "python worker".
+        :param jobs: how many there were before.
+        """
+        try:
+            self.until(Path(f"{gate}.reached").exists, "Nothing was read", 60)
+            if victim == "executor":
+                self.kill_executor()
+            else:
+                self.kill_python_worker()
+            self.until(lambda: self._failed_since(jobs), "Spark did not notice", 60)
+        finally:
+            gate.touch()
+
+    def _failed_since(self, jobs: int) -> int:
+        """Return how many tasks failed of the jobs that came after so many."""
+        every = self.jobs()
+        return sum(job["numFailedTasks"] for job in every[: len(every) - jobs])
+
     def kill_server(self) -> None:
         """End the Connect server by SIGKILL; `start_server` brings one that knows nothing of the old."""
         process = self.server_process()

@@ -251,20 +251,8 @@ def test_the_same_bits_whatever_is_killed(
         expected = passed(table, lambda inner: inner)
         jobs = len(cluster.jobs())
         done = pool.submit(passed, table, lambda inner: passes.Gated(inner, gate))
-        try:
-            cluster.until(Path(f"{gate}.reached").exists, "Nothing was read", 60)
-            if victim == "executor":
-                cluster.kill_executor()
-            else:
-                cluster.kill_python_worker()
-            cluster.until(lambda: failed(cluster, jobs), "Spark did not notice", 60)
-        finally:
-            gate.touch()
+        cluster.kill_at_gate(victim, gate, jobs)
         assert_same_bits(done.result(), expected)
-
-
-def failed(cluster: Cluster, jobs: int) -> int:
-    return sum(job["numFailedTasks"] for job in cluster.jobs()[: len(cluster.jobs()) - jobs])
 
 
 @pytest.mark.parametrize(

@@ -167,17 +167,5 @@ def test_the_same_table_whatever_is_killed_while_files_are_looked_through(
     monkeypatch.setattr(executors, "Marked", lambda look: marked(passes.Gated(look, gate)))
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(loaded, engine, tmp_path / "killed", csv)
-        try:
-            cluster.until(Path(f"{gate}.reached").exists, "Nothing was read", 60)
-            if victim == "executor":
-                cluster.kill_executor()
-            else:
-                cluster.kill_python_worker()
-            cluster.until(
-                lambda: any(job["numFailedTasks"] for job in cluster.jobs()[:-jobs]),
-                "Spark did not notice",
-                60,
-            )
-        finally:
-            gate.touch()
+        cluster.kill_at_gate(victim, gate, jobs)
     assert done.result() == undisturbed

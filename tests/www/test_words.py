@@ -204,7 +204,7 @@ def test_the_chart_of_the_gap_is_told_in_words_and_as_a_table() -> None:
     assert words.gap(report) == said.format(5, 0.55) + f" It takes k = 5: {METHODS['gap'].meaning}."
     assert words.gap(dataclasses.replace(report, structure=None)) == said.format(5, 0.55)
     assert words.gap(continuum(make_report())) == (
-        said.format(1, 0) + " That is too little for groups, so the gap takes k = 1."
+        said.format(1, 0) + " That does not tell groups, so the gap takes k = 1."
     )
     table = words.gap_table(report)
     assert table.headers == ("k", "Gap", "Standard error", "SSE lower by")

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from airflow_segmentation.tables.data import Data
 
 
-STRUCTURE = {"none": "no groups", "unclear": "groups that do not lie apart", "clear": "clear groups"}
-
-
 class ElbowOperator(PassingOperator):
     """
     Chooses k at the elbow of a sweep, saves the model for that k, and reports to the Segmentation page.
@@ -131,8 +128,8 @@ class ElbowOperator(PassingOperator):
             self.log.info("%s would choose %s", choice.method, choice.k or "no k")
         if report.structure is not None:
             self.log.info(
-                "Against %d sets of rows without groups: %s (largest gap %.3g, p %.2g); the gap takes k=%d",
-                *(report.structure.sets, STRUCTURE[report.structure.verdict], report.structure.gap),
+                "%s: against %d sets of rows without groups the largest gap is %.3g, p %.2g; it takes k=%d",
+                *(report.structure.in_words, report.structure.sets, report.structure.gap),
                 *(report.structure.p, report.structure.gap_k),
             )
         if report.recommendation is not None:

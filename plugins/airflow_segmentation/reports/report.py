@@ -46,6 +46,12 @@ else:
     Decision = Literal[(*METHODS, "given")]
     """What can have given k in the end."""
 Verdict = Literal["none", "unclear", "clear"]
+VERDICTS: dict[Verdict, str] = {
+    "none": "No groups: one continuum",
+    "unclear": "Groups that do not lie apart",
+    "clear": "Clear groups",
+}
+"""What each says, in words."""
 Fit = Literal["full", "sample"]
 """What the sweep was fitted on: every row, or a weighted sample of rows."""
 MAX_K = 10_000
@@ -77,9 +83,6 @@ Curve = Annotated[
 ]
 """Pairs of k and SSE."""
 
-TRUST = "trust in segments"
-NEAR = 10
-"""How far from the chosen k a page is likely to look at how sure segments are."""
 _WRITTEN_POINTS = 300
 """Points that leave a report room for the segments."""
 
@@ -187,6 +190,11 @@ class Structure:
     """p of the dip test of one peak on the first principal component. None where that is not known."""
     dip_distances: Probability | None = None
     """The same on the distances between rows; outliers and long tails lower it, too."""
+
+    @property
+    def in_words(self) -> str:
+        """The verdict, in words."""
+        return VERDICTS[self.verdict]
 
 
 @dataclass(frozen=True)
@@ -516,14 +524,16 @@ def _size(value: Any) -> int:
 def _shrunk(report: Report) -> Report:
     """Return the report below its limit, leaving out what the page needs least.
 
-    First what no page could show, and the features that it has no room for, then how sure segments are at k
-    far from the chosen one, rows to draw, the centres of the k farthest from it, how sure the other segments
-    are and the sizes likewise, and the profiles of the last columns. Centres of the chosen k stay.
+    First what no page could show, and the features that it has no room for, then centres of the k farthest
+    from the chosen one, for as much as it takes how sure segments are, rows to draw, more of the centres, how
+    sure segments are and the sizes likewise, and the profiles of the last columns. Centres of the chosen k
+    stay.
     """
     report = _with_fewer_features(_showable(report))
     if _size(report) <= MAX_REPORT_BYTES:
         return report
-    report = _without_far(report, "jaccard", TRUST, nearest=NEAR)
+    trust = sum(_size(point.jaccard) for point in report.curve if point.jaccard is not None)
+    report = _without_far(report, "centers", "centres", min(_excess(report), trust))
     excess = _excess(report)
     if report.sample and excess > 0:
         each = _size(report.sample) / len(report.sample)
@@ -531,8 +541,8 @@ def _shrunk(report: Report) -> Report:
         kept = kept if kept >= MIN_SAMPLE_ROWS else 0
         words = f"all but {kept} of the rows to draw" if kept else "the rows to draw"
         report = dataclasses.replace(report, sample=report.sample[:kept], left_out=(*report.left_out, words))
-    for name, words in (("centers", "centres"), ("jaccard", TRUST), ("sizes", "sizes")):
-        report = _without_far(report, name, words)
+    for name, words in (("centers", "centres"), ("jaccard", "trust in segments"), ("sizes", "sizes")):
+        report = _without_far(report, name, words, _excess(report))
     excess, kept = _excess(report), len(report.profiles)
     while kept and excess > 0:
         kept -= 1
@@ -551,15 +561,12 @@ def _excess(report: Report) -> int:
     return 0 if size <= MAX_REPORT_BYTES else size - MAX_REPORT_BYTES + 200
 
 
-def _without_far(report: Report, name: str, words: str, nearest: int = 0) -> Report:
-    """Return the report without a field of the k farthest from the chosen one, of as many as are too many.
-
-    :param nearest: how far from the chosen k it stays.
-    """
-    excess, without = _excess(report), set()
+def _without_far(report: Report, name: str, words: str, excess: int) -> Report:
+    """Return the report without so many bytes of a field, that of the k farthest from the chosen one."""
+    without = set()
     for point in sorted(report.curve, key=lambda point: -abs(point.k - report.k)):
         value = getattr(point, name)
-        if excess <= 0 or abs(point.k - report.k) <= nearest:
+        if excess <= 0 or point.k == report.k:
             break
         if value is not None:
             excess -= _size(value)

@@ -40,11 +40,6 @@ ONE_PEAK = 0.05
 SMALLEST_P = 0.001
 """p that is given as it is."""
 
-VERDICTS = {
-    "none": "No groups: one continuum",
-    "unclear": "Groups that do not lie apart",
-    "clear": "Clear groups",
-}
 NOT_VALIDITY = "It tells whether k would be chosen again, not whether the segments are there."
 """What the stability of k is not."""
 COMES_AGAIN = (
@@ -204,7 +199,7 @@ def gap(report: Report) -> str:
     if report.structure is None:
         return said
     if report.structure.verdict == "none":
-        return f"{said} That is too little for groups, so the gap takes k = 1."
+        return f"{said} That does not tell groups, so the gap takes k = 1."
     return f"{said} It takes k = {report.structure.gap_k}: {METHODS['gap'].meaning}."
 
 
