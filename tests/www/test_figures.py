@@ -159,6 +159,14 @@ def test_the_gap_is_named_where_there_is_room() -> None:
     assert placed == {30: "top right", 5: "top left"}
 
 
+@pytest.mark.parametrize(("looked_at", "position"), [(3, "top right"), (6, "top left")])
+def test_the_gap_is_named_away_from_the_k_that_is_looked_at(looked_at: int, position: str) -> None:
+    figure = figures.gap(evidenced(make_report()), looked_at)
+
+    assert figure
+    assert next(mark for mark in figure["data"] if "text" in mark)["textposition"] == position
+
+
 def test_a_k_without_a_gap_has_neither_a_point_nor_a_mark() -> None:
     report = evidenced(make_report())
     without = tuple(

@@ -257,7 +257,8 @@ def gap(report: Report, k: int) -> Figure | None:
                     "x": [taken],
                     "y": [point.gap],
                     "text": [f"<b>k = {taken}</b>"],
-                    "textposition": _beside(report, point.k),
+                    # Away from the ring around the k that is looked at.
+                    "textposition": "top left" if 1 < point.k < k else _beside(report, point.k),
                     "textfont": {"size": 13},
                     "hoverinfo": "skip",
                     "marker": {"size": 12, "color": HUES[2], "symbol": "diamond"},
