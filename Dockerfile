@@ -29,6 +29,7 @@ RUN pip install --no-cache-dir --constraint /tmp/constraints.txt \
 RUN pip install --no-cache-dir --no-deps --constraint /tmp/constraints.txt pyspark-client
 
 COPY --chown=airflow:0 plugins /opt/airflow/plugins
+COPY --chown=airflow:0 docs /opt/airflow/docs
 COPY --chown=airflow:0 dags /opt/airflow/dags
 COPY --chown=airflow:0 data /opt/airflow/data
 # Group 0 may write here: the user id of the processes is chosen when they start, their group is always 0. Made and not

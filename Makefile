@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-matrix test-stack test-faults test-spark test-compose test-mutants lint audit licences bench bench-spark constraints clean
+.PHONY: help demo test test-matrix test-stack test-faults test-spark test-compose test-mutants lint audit licences wheel sbom pictures bench bench-spark constraints clean
 
 # The Python that makes .venv: the first that runs, since a version manager's shim can be there and fail.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3.10 python3.14 python3; do \
@@ -62,6 +62,24 @@ licences:  ## List the licences of the runtime dependencies; fails if one does n
 	$(ENVIRONMENT) test
 	@.venv/bin/python scripts/licences.py
 
+wheel:  ## Build the wheel of the last commit in dist: the same bytes whoever builds it
+	$(ENVIRONMENT) test
+	@rm -f dist/*.whl
+	@.venv/bin/python scripts/build_wheel.py dist
+
+sbom: wheel  ## List in dist, as CycloneDX has it, what is installed with the wheel, and in the image (needs the network)
+	@rm -rf build/sbom && PATH="$(CURDIR)/.venv/bin:$$PATH" && uv venv --quiet --python .venv/bin/python build/sbom \
+		&& sed '/^ *--hash/d; s/ *\\$$//' constraints.txt > build/sbom/constraints.txt \
+		&& uv pip install --quiet --python build/sbom/bin/python --constraint build/sbom/constraints.txt dist/*.whl \
+		&& rm build/sbom/lib/python*/site-packages/airflow_segmentation-*/direct_url.json \
+		&& uv tool run --from cyclonedx-bom cyclonedx-py environment build/sbom --output-reproducible \
+			--output-file dist/airflow-segmentation.cdx.json
+	@.venv/bin/python scripts/image_sbom.py dist/airflow-segmentation-image.cdx.json
+
+pictures:  ## Take all pictures of the documents anew, of what the example Dags find; needs Chromium (minutes)
+	$(ENVIRONMENT) test
+	@.venv/bin/python scripts/pictures.py
+
 bench:  ## Compare the sweep with its peers and print the table
 	$(ENVIRONMENT) bench
 	@.venv/bin/python benchmarks/sweep.py
@@ -75,7 +93,7 @@ INTEL_MAC = 'cryptography<46; sys_platform == "darwin" and platform_machine == "
 	'cryptography>=46; sys_platform != "darwin" or platform_machine != "x86_64"'
 
 # Not gcs and azure: some hundred packages, and older versions of ours, for what no test here runs on.
-PINNED = --extra dip --extra test --extra s3 --extra stack --extra mutants --extra bench --extra spark --extra spark-cluster
+PINNED = --extra dip --extra test --extra s3 --extra stack --extra mutants --extra bench --extra spark --extra spark-cluster --extra mlflow
 
 constraints:  ## Pin the newest versions that setup.cfg allows, for every Python and platform
 	$(ENVIRONMENT) test

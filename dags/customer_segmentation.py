@@ -8,22 +8,23 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 from airflow_segmentation.operators import (
     CsvLoadOperator,
     ElbowOperator,
     KMeansPredictOperator,
     KMeansSweepOperator,
     MinMaxPreprocessOperator,
+    form_params,
+    require_range,
 )
 from airflow_segmentation.storage.files import project_root
 
 PROJECT = project_root(Path(__file__).resolve().parents[1])
-AMOUNTS = ["BALANCE", "PURCHASES", "ONEOFF_PURCHASES", "INSTALLMENTS_PURCHASES", "CASH_ADVANCE", "PAYMENTS"]
-AMOUNTS += ["CREDIT_LIMIT", "MINIMUM_PAYMENTS"]
-COUNTS = ["CASH_ADVANCE_TRX", "PURCHASES_TRX", "TENURE"]
-SHARES = ["BALANCE_FREQUENCY", "PURCHASES_FREQUENCY", "ONEOFF_PURCHASES_FREQUENCY", "PRC_FULL_PAYMENT"]
-SHARES += ["PURCHASES_INSTALLMENTS_FREQUENCY", "CASH_ADVANCE_FREQUENCY"]
+COLUMNS = ["BALANCE", "BALANCE_FREQUENCY", "CASH_ADVANCE", "CASH_ADVANCE_FREQUENCY", "CASH_ADVANCE_TRX"]
+COLUMNS += ["CREDIT_LIMIT", "INSTALLMENTS_PURCHASES", "MINIMUM_PAYMENTS", "ONEOFF_PURCHASES"]
+COLUMNS += ["ONEOFF_PURCHASES_FREQUENCY", "PAYMENTS", "PRC_FULL_PAYMENT", "PURCHASES"]
+COLUMNS += ["PURCHASES_FREQUENCY", "PURCHASES_INSTALLMENTS_FREQUENCY", "PURCHASES_TRX", "TENURE"]
 
 with DAG(
     dag_id="customer_segmentation",
@@ -35,28 +36,14 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(seconds=10)},  # bad input fails at once nevertheless
     render_template_as_native_obj=True,  # so that the params below arrive as lists and numbers
     tags=["segmentation"],
-    params={
-        "features": Param(
-            ["BALANCE", "PURCHASES", "CREDIT_LIMIT"],
-            description="The columns to cluster on",
-            type="array",
-            items={"type": "string", "enum": sorted(AMOUNTS + COUNTS + SHARES)},
-            examples=sorted(AMOUNTS + COUNTS + SHARES),
-            minItems=1,
-            uniqueItems=True,
-        ),
-        "k_min": Param(1, description="The smallest k of the sweep", type="integer", minimum=1, maximum=200),
-        "k_max": Param(49, description="The largest k of the sweep", type="integer", minimum=1, maximum=200),
-        "k": Param(
-            None,
-            description="The k to take instead of the elbow; leave it empty to choose at the elbow",
-            type=["null", "integer"],
-            minimum=1,
-            maximum=200,
-        ),
-    },
+    params=form_params(features=["BALANCE", "PURCHASES", "CREDIT_LIMIT"], columns=COLUMNS),
 ):
-    load = CsvLoadOperator(task_id="load", path=f"{PROJECT}/data/file.csv", id_column="CUST_ID")
+    load = CsvLoadOperator(
+        task_id="load",
+        path=f"{PROJECT}/data/file.csv",
+        id_column="CUST_ID",
+        pre_execute=require_range,  # a range that is none fails here, not after the sweep
+    )
     scale = MinMaxPreprocessOperator(task_id="scale", data=load.output, features="{{ params.features }}")
     sweep = KMeansSweepOperator(
         task_id="sweep",
@@ -71,11 +58,13 @@ with DAG(
         sweep=sweep.output,
         model_path=f"{PROJECT}/model/model.sav",
         k="{{ params.k }}",
+        method="{{ params.method }}",
     )
-    assign = KMeansPredictOperator(
-        task_id="assign",
-        model_path=choose.output["model_path"],
-        model_digest=choose.output["model_digest"],
-        data=f"{PROJECT}/data/test.csv",
-        id_column="CUST_ID",
-    )
+    for task_id, customers in (("assign", "test.csv"), ("assign_all", "file.csv")):
+        KMeansPredictOperator(
+            task_id=task_id,
+            model_path=choose.output["model_path"],
+            model_digest=choose.output["model_digest"],
+            data=f"{PROJECT}/data/{customers}",
+            id_column="CUST_ID",
+        )

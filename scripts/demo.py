@@ -32,7 +32,7 @@ def follow(airflow: Airflow, run_id: str) -> None:
     """
     failed = None
     for task in airflow.follow(DAG, run_id):
-        say(f"  {task['task_id']:<8} {task['state']:<8} {task['duration'] or 0:5.1f} s")
+        say(f"  {task['task_id']:<10} {task['state']:<8} {task['duration'] or 0:5.1f} s")
         if task["state"] in FAILED and failed is None:
             failed = task["task_id"]
     state = airflow.run_state(DAG, run_id)

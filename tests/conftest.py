@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
+from wheel import installed as installed
+from wheel import wheel as wheel
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -25,6 +27,9 @@ os.environ |= {
     "AIRFLOW__SEGMENTATION__STORAGE_PATH": f"{_home.name}/segmentation",
 }
 
+# A machine may be busy: how long a case takes tells nothing.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 # For scripts/mutants.py: the same cases each time, and none made smaller once it has failed.
 settings.register_profile(
     "mutants", derandomize=True, database=None, phases=[Phase.explicit, Phase.reuse, Phase.generate]

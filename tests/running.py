@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+
+BUNDLE = "tests"
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,21 @@ def callbacks_as_on_a_worker() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def without_other_dags(folder: Path) -> Iterator[None]:
+    """Have Airflow know no Dags but those of a folder: `dag.test` reads all that it knows, each time anew."""
+    folder.mkdir(exist_ok=True)
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    bundle = {"name": BUNDLE, "classpath": local, "kwargs": {"path": str(folder)}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
+        yield
+
+
 @pytest.fixture(scope="session")
-def run_dag(metadata_database: None, api_server: None, callbacks_as_on_a_worker: None) -> Callable[..., Run]:
+def run_dag(
+    metadata_database: None, api_server: None, callbacks_as_on_a_worker: None, airflow_home: Path
+) -> Callable[..., Run]:
     """A function that runs a Dag to its end and returns a :class:`Run`; keywords are those of `dag.test`."""
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.serialized_dag import SerializedDagModel
@@ -68,12 +86,13 @@ def run_dag(metadata_database: None, api_server: None, callbacks_as_on_a_worker:
 
     def run(dag: Any, **kwargs: Any) -> Run:
         with create_session() as session:
-            if session.get(DagBundleModel, "tests") is None:
-                session.add(DagBundleModel(name="tests"))
+            if session.get(DagBundleModel, BUNDLE) is None:
+                session.add(DagBundleModel(name=BUNDLE))
                 session.flush()
             serialized = LazyDeserializedDAG.from_dag(dag)
-            write_dag_models("tests", serialized, session)
-            SerializedDagModel.write_dag(serialized, bundle_name="tests", session=session)
-        return Run(dag.test(**kwargs))
+            write_dag_models(BUNDLE, serialized, session)
+            SerializedDagModel.write_dag(serialized, bundle_name=BUNDLE, session=session)
+        with without_other_dags(airflow_home / "no_dags"):
+            return Run(dag.test(**kwargs))
 
     return run

@@ -10,8 +10,6 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
-from wheel import installed as installed
-from wheel import wheel as wheel
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "plugins" / "airflow_segmentation"
@@ -27,12 +25,14 @@ def metadata(installed: Path) -> Message:
 def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None:
     kinds = {".py", ".html", ".js", ".css", ".typed"}
     package = {str(path.relative_to(PACKAGE.parent)) for path in PACKAGE.rglob("*") if path.suffix in kinds}
-    package.add("airflow_segmentation/py.typed")
+    document = ROOT / "docs" / "choosing-k.md"
+    images = (ROOT / "docs" / "images").glob("choosing-*.png")
+    package |= {f"airflow_segmentation/{path.relative_to(ROOT)}" for path in (document, *images)}
 
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
 
-    assert {"templates", "static"} <= {Path(name).parent.name for name in names}
+    assert {"templates", "static", "images"} <= {Path(name).parent.name for name in names}
     assert names == package
 
 

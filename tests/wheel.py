@@ -9,10 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from build_wheel import BUILD
 
 ROOT = Path(__file__).resolve().parents[1]
-BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
-"""What `pip wheel .` calls. It needs no network: setuptools is installed with the tests."""
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, redact
 
 
 class InputError(AirflowFailException):
@@ -22,3 +23,15 @@ def has_control(text: str) -> bool:
 def without_control(text: str) -> str:
     """Return the text fit for one line of a log."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+LONGEST = 300
+"""Characters of what another program says that are shown."""
+
+
+def in_short(said: str, secrets: Sequence[str] = ()) -> str:
+    """Return what another program says fit for one line of a log, and without words that nobody may see."""
+    for secret in secrets:
+        said = said.replace(secret, "***")
+    said = without_control(re.sub(r"\s+", " ", str(redact(said)))).strip().rstrip(".")
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"

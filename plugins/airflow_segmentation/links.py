@@ -73,3 +73,14 @@ class SparkLink(BaseOperatorLink):
         page = getattr(operator, "spark_page", None)
         # Airflow shows no button where there is none.
         return page if urlsplit(page or "").scheme in ("http", "https") else None  # type: ignore[return-value]
+
+
+class MlflowLink(BaseOperatorLink):
+    """Leads from a task that logged to MLflow to its run there."""
+
+    name = "MLflow run"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """Return the address of the run's page on the server."""
+        # As above; and the address has a scheme, or nothing could have been logged there.
+        return getattr(operator, "mlflow_page", None)  # type: ignore[return-value]

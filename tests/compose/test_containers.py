@@ -1,4 +1,4 @@
-"""docker-compose.yaml and Dockerfile under Docker itself, by the commands of the README's "In production".
+"""docker-compose.yaml and Dockerfile under Docker itself, by the commands of docs/production.md.
 
 Unlike `tests/stack` this needs a Docker engine with Compose 2, the base images, and some minutes.
 """
@@ -19,6 +19,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request
 
+import image_sbom
 import pytest
 import yaml
 from airflow_segmentation.reports.report import REPORT_KEY, Report
@@ -63,10 +64,10 @@ class Containers(Stack):
         (self.home / "model").mkdir()
         self.dags = self.home / "dags"
         (self.dags / "nap.py").write_text(NAP)
-        readme = (ROOT / "README.md").read_text()
-        [secrets] = re.findall(r"^\(umask .+?^END$", readme, re.DOTALL | re.MULTILINE)
-        [up] = re.findall(r"^docker compose up --build .*--scale.*$", readme, re.MULTILINE)
-        [self.to_bucket] = re.findall(r"^aws s3 cp .+?(?=^```$)", readme, re.DOTALL | re.MULTILINE)
+        told = (ROOT / "docs" / "production.md").read_text()
+        [secrets] = re.findall(r"^\(umask .+?^END$", told, re.DOTALL | re.MULTILINE)
+        [up] = re.findall(r"^docker compose up --build .*--scale.*$", told, re.MULTILINE)
+        [self.to_bucket] = re.findall(r"^aws s3 cp .+?(?=^```$)", told, re.DOTALL | re.MULTILINE)
         self._started = datetime.now(timezone.utc)
         self.shell(secrets)
         self.shell(up)
@@ -165,6 +166,19 @@ def test_a_worker_that_is_stopped_lets_its_task_finish(up: Containers):
 def test_the_image_leaves_no_package_with_a_version_that_another_forbids():
     check = ["--entrypoint", "python", IMAGE, "-m", "pip", "check"]
     subprocess.run(["docker", "run", "--rm", *check], check=True)
+
+
+def test_what_is_in_the_image_is_listed_with_its_digest(up: Containers, tmp_path: Path):
+    image_sbom.main(str(tmp_path / "image.cdx.json"))
+
+    listed = json.loads((tmp_path / "image.cdx.json").read_text())
+    digest = listed["metadata"]["component"]["version"]
+    freeze = ["--entrypoint", "python", digest, "-m", "pip", "list", "--format", "json"]
+    installed = json.loads(subprocess.check_output(["docker", "run", "--rm", *freeze]))
+    assert {"apache-airflow", "kneed", "pyspark-client"} <= {package["name"] for package in installed}
+    assert sorted((each["name"], each["version"]) for each in listed["components"]) == sorted(
+        (package["name"], package["version"]) for package in installed
+    )
 
 
 def test_the_image_alone_lets_any_user_of_group_0_write_the_model():

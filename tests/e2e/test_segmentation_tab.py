@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from airflow_segmentation.clustering.methods import METHODS
 from airflow_segmentation.reports.report import REPORT_KEY, Report
 from local_airflow import Airflow, AirflowError
 from playwright.sync_api import Page, expect
@@ -32,6 +33,10 @@ def test_the_tab_shows_the_elbow_with_the_chosen_k(airflow: Airflow, run_id: str
     assert min(box["width"], box["height"]) > 300
     expect(frame.locator("#chosen-k")).to_have_text(str(report.k))
 
+    with page.expect_popup() as opened:
+        frame.get_by_role("link", name="Choosing k").click()
+    expect(opened.value.get_by_role("heading", name="When to stop")).to_be_visible()
+
 
 def test_the_k_found_is_the_one_that_the_data_has(report: Report):
     assert 6 <= report.k <= 9
@@ -54,6 +59,37 @@ def test_the_rail_leads_to_the_list_of_runs_and_on_to_one(airflow: Airflow, run_
     expect(frame.locator("#elbow .main-svg").first).to_be_visible()
 
 
+def test_a_view_outlives_a_reload_of_airflow_and_back_undoes_it(
+    airflow: Airflow, run_id: str, page: Page, report: Report
+):
+    page.goto(airflow.plugin_url(DAG_ID, run_id, "segmentation"))
+    frame = page.frame_locator("iframe")
+    elbow = frame.locator("#elbow")
+    expect(elbow).to_have_attribute("data-k", str(report.k))
+
+    frame.locator("#k-slider").press("ArrowRight")
+    expect(elbow).to_have_attribute("data-k", str(report.k + 1))
+    page.evaluate("history.back()")
+    expect(elbow).to_have_attribute("data-k", str(report.k))
+    frame.locator("#k").fill("20")
+    expect(elbow).to_have_attribute("data-k", "20")
+    page.reload()
+
+    expect(elbow).to_have_attribute("data-k", "20")
+    expect(frame.locator("#k")).to_have_value("20")
+    assert page.url == airflow.plugin_url(DAG_ID, run_id, "segmentation")
+
+
+def test_a_run_that_cannot_succeed_says_why_on_its_page(airflow: Airflow, page: Page):
+    run_id = airflow.trigger(DAG_ID, {"k_min": 9, "k_max": 3})
+    airflow.follow(DAG_ID, run_id)
+    page.goto(airflow.plugin_url(DAG_ID, run_id, "segmentation"))
+
+    frame = page.frame_locator("iframe")
+    expect(frame.get_by_text("k_min=9 should be <= k_max=3")).to_be_visible()
+    expect(frame.get_by_role("link", name="Log of load")).to_be_visible()
+
+
 def test_a_given_k_is_taken_and_marked(airflow: Airflow, page: Page):
     run_id = airflow.trigger(DAG_ID, {"k": 5, "k_max": 12, "features": ["BALANCE", "PAYMENTS"]})
     assert {task["state"] for task in airflow.follow(DAG_ID, run_id)} == {"success"}
@@ -72,8 +108,21 @@ def test_a_given_k_is_taken_and_marked(airflow: Airflow, page: Page):
         {"features": []},
         {"features": ["NOT_A_COLUMN"]},
         {"features": ["BALANCE", "BALANCE"]},
+        {"method": "elbow"},
     ],
 )
 def test_a_param_out_of_its_rules_is_refused_when_triggered(airflow: Airflow, conf: dict[str, object]):
     with pytest.raises(AirflowError, match=r"400|422"):
         airflow.trigger(DAG_ID, conf)
+
+
+def test_the_form_has_titles_and_offers_every_method_by_its_meaning(airflow: Airflow, page: Page):
+    page.goto(f"{airflow.url}/dags/{DAG_ID}")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.locator("[role=dialog][aria-modal=true]")
+    for title in ("Features", "Smallest k", "Largest k", "k", "Method"):
+        # Airflow puts a star after what may not be left empty.
+        expect(form.get_by_text(re.compile(rf"^{title}\W*$")).first).to_be_visible()
+    form.get_by_role("combobox").last.click()
+    for method in METHODS.values():
+        expect(page.get_by_text(f"{method.label}: {method.meaning}", exact=True).last).to_be_visible()

@@ -1,7 +1,8 @@
-"""The example Dag, task by task, through Airflow's own supervisor, which forks a process for each try."""
+"""Dags, task by task, through Airflow's own supervisor, which forks a process for each try."""
 
 from __future__ import annotations
 
+import copy
 import shutil
 import signal
 import threading
@@ -22,7 +23,7 @@ TASKS = ("load", "scale", "sweep", "choose", "assign")
 
 
 class Runs:
-    """Runs of the Dag customer_segmentation of a project folder, in a real metadata database.
+    """Runs of the Dag customer_segmentation, or another, of a project folder, in a real metadata database.
 
     What the scheduler would decide is decided by the test: which task is next, and when. Everything else is
     Airflow's: the try is scheduled, a supervisor forks its process, that process parses the Dag file and runs
@@ -37,6 +38,12 @@ class Runs:
         self.model = project / "model" / "model.sav"
         self.cpu: dict[str, float] = {}
         """Seconds of processor time that each task took at least when nothing disturbed it."""
+
+    def of(self, dag_id: str) -> Runs:
+        """Return the runs of another Dag of the project."""
+        other = copy.copy(self)
+        other.dag_id = dag_id
+        return other
 
     def start(self, run_id: str, logical_date: Any = None, run_type: str = "manual", **conf: Any) -> str:
         """Create a run."""
@@ -213,13 +220,14 @@ def follow(process: psutil.Process, kill_after: float | None, task_id: str, cpu:
 
 @pytest.fixture(scope="session")
 def runs(metadata_database: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """Runs of a copy of the example Dag with its data, so that the checkout's model stays."""
+    """Runs of copies of the example Dags with their data, so that the checkout's model stays."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
     project = tmp_path_factory.mktemp("project")
     for folder in ("dags", "data"):
         shutil.copytree(ROOT / folder, project / folder)
+    shutil.copy(Path(__file__).with_name("publish_and_score.py"), project / "dags")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("airflow.settings.DAGS_FOLDER", str(project / "dags"))
         patch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", str(project / "storage"))

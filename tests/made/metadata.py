@@ -10,8 +10,11 @@ from uuid import uuid4
 from airflow.models import DagModel
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.team import Team
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from airflow_segmentation.reports.report import PROGRESS_KEY, REPORT_KEY, SUMMARY_KEY, Progress, Report
@@ -31,6 +34,13 @@ def add_dag(session: Session, dag_id: str, bundle: str = BUNDLE) -> None:
         session.add(DagBundleModel(name=bundle))
         session.flush()
     session.merge(DagModel(dag_id=dag_id, bundle_name=bundle, is_stale=False, fileloc="made.py"))
+    session.flush()
+
+
+def add_params(session: Session, dag_id: str, params: Mapping[str, Any]) -> None:
+    """Give a Dag that was added params, as Airflow does when it has read the Dag's file anew."""
+    serialized = LazyDeserializedDAG.from_dag(DAG(dag_id, schedule=None, params=dict(params)))
+    SerializedDagModel.write_dag(serialized, bundle_name=BUNDLE, session=session)
     session.flush()
 
 

@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from functools import cache
 from typing import Any
 
 import numpy as np
 from airflow_segmentation.reports.report import (
+    Assignment,
+    Bound,
     Choice,
     CurvePoint,
+    Drift,
     Dropped,
     Feature,
+    Plane,
     Profile,
     Progress,
+    Publication,
+    PublishedBefore,
     Recommendation,
     Report,
+    Rule,
+    Rules,
+    Shift,
+    Shown,
     Stability,
     Structure,
     Times,
 )
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
@@ -99,17 +111,11 @@ def make_report(*, seed: int = 0, rows: int = 600, features: int = 3, k_max: int
         half_k_max=k_max // 2,
         stability=Stability(20, rows // 2, (Times(k - 1, 12), Times(k, 6), Times(k - 2, 2))),
         profiles=tuple(
-            Profile(
-                name,
-                tuple(float(group[:, column].mean()) for group in groups),
-                *(
-                    tuple(float(np.quantile(group[:, column], q)) for group in groups)
-                    for q in (0.25, 0.5, 0.75)
-                ),
-            )
+            _profile(name, [group[:, column] for group in groups], customers[:, column])
             for column, name in enumerate(names)
         ),
         sample=tuple(map(tuple, customers[:400].tolist())),
+        plane=_plane(customers, high - low),
         warnings=(
             f"With k_max={k_max // 2} instead of {k_max}, kneedle would choose k={k - 2} instead of {k}",
         ),
@@ -120,8 +126,15 @@ def make_report(*, seed: int = 0, rows: int = 600, features: int = 3, k_max: int
     )
 
 
+def _profile(name: str, groups: list[Any], every: Any) -> Profile:
+    values = (*groups, every)
+    mean = tuple(float(each.mean()) for each in values)
+    q25, q50, q75 = (tuple(float(np.quantile(each, q)) for each in values) for q in (0.25, 0.5, 0.75))
+    return Profile(name, mean[:-1], q25[:-1], q50[:-1], q75[:-1], (mean[-1], q25[-1], q50[-1], q75[-1]))
+
+
 def evidenced(report: Report) -> Report:
-    """Return a report with groups at k = 5; at any other, the last segment comes again less."""
+    """Return a report with groups at k = 5, a map and rules; at others the last segment comes again less."""
     curve = tuple(
         dataclasses.replace(
             point,
@@ -152,7 +165,93 @@ def evidenced(report: Report) -> Report:
             dip_distances=0.0004,
         ),
         recommendation=Recommendation("The gap statistic takes it, and all of its segments come again", 5),
+        rules=_rules(report),
     )
+
+
+def succeeding(report: Report, *names: str) -> Report:
+    """Return a report whose segments follow on published ones: 5 is gone, 12 is new, and 6 has moved.
+
+    :param names: of the published segments, in the order of their numbers.
+    """
+    chosen, numbers = report.chosen, (0, 1, 2, 3, 4, 5, 6, 9)
+    assert report.k == len(numbers)
+    spans = [feature.maximum - feature.minimum for feature in report.features]
+    own = (2, 0, 1, 3, 4, 12, 6, 9)
+    centers = dict(zip(own, chosen.centers or (), strict=True))
+    centers[5] = tuple(feature.maximum for feature in report.features)
+    near = min(
+        math.dist(*([v / s for v, s in zip(centers[n], spans, strict=True)] for n in (6, other)))
+        for other in numbers
+        if other != 6
+    )
+    moved = tuple(value + 0.4 * near * spans[0] * (place == 0) for place, value in enumerate(centers[6]))
+    migration = [[0] * report.k for _ in numbers]
+    for place, (number, size) in enumerate(zip(own, chosen.sizes or (), strict=True)):
+        stay = numbers.index(5 if number == 12 else number)
+        migration[stay][place] += size - size // 10
+        migration[0][place] += size // 10
+    return dataclasses.replace(
+        report,
+        curve=tuple(
+            dataclasses.replace(
+                point,
+                numbers=own if point.k == report.k else (*numbers, *range(12, 12 + point.k))[: point.k],
+            )
+            for point in report.curve
+        ),
+        published=PublishedBefore(
+            version=3,
+            numbers=numbers,
+            names=(*names, *("",) * len(numbers))[: len(numbers)],
+            shares=(0.3, 0.2, 0.15, 0.1, 0.1, 0.05, 0.05, 0.05),
+            next_number=12,
+            centers=tuple(moved if number == 6 else centers[number] for number in numbers),
+            scale=tuple(1 / span for span in spans),
+            spacing=(near,) * len(numbers),
+            migration=tuple(map(tuple, migration)),
+            psi=(0.012, 0.17, 0.4, *(0.0,) * len(report.features))[: len(report.features)],
+            psi_shares=0.31,
+            psi_by_chance=0.05,
+        ),
+    )
+
+
+def _plane(customers: Any, spans: Any) -> Plane | None:
+    if len(spans) < 2:
+        return None
+    found = PCA(2).fit(customers / spans)
+    first, second = (tuple(axis) for axis in found.components_.tolist())
+    across, upwards = found.explained_variance_ratio_.tolist()
+    return Plane(tuple((found.mean_ * spans).tolist()), (first, second), (across, upwards), len(customers))
+
+
+def _rules(report: Report) -> Rules:
+    """Return rules by the first feature alone, one for each segment."""
+    name, bounds = (
+        report.features[0].name,
+        [None, *(100.0 * (place + 1) for place in range(report.k - 1)), None],
+    )
+    rules = (
+        Rule(segment, (Bound(name, bounds[segment], bounds[segment + 1]),), round(1 / report.k, 4), 0.9)
+        for segment in range(report.k)
+    )
+    return Rules(tuple(rules), depth=2, accuracy=0.9, rows=report.rows)
+
+
+def make_assignment(**changes: Any) -> Assignment:
+    """Return the record of a table of customers."""
+    names = ("segment", "segment_name", "segment_distance", "segment_percentile", "second_segment")
+    made = Assignment(
+        uri="s3://aws@bucket/customer_segmentation/segments.parquet",
+        columns={name: name for name in names},
+        rows=1_234,
+        without=34,
+        sizes=(700, 300, 120, 40, 20, 10, 6, 4),
+        far=60,
+        outside=1,
+    )
+    return dataclasses.replace(made, **changes)
 
 
 def continuum(report: Report) -> Report:
@@ -180,11 +279,12 @@ def make_progress(*, done: int = 12, total: int = 30, k_min: int = 1, sweep: str
 
 def hostile(text: str) -> Report:
     """Return a report in which every text is `text`."""
-    report = evidenced(make_report())
+    report = succeeding(evidenced(make_report()), text)
     return dataclasses.replace(
         report,
         structure=report.structure and dataclasses.replace(report.structure, null=text),
         recommendation=Recommendation(text),
+        rules=Rules((Rule(0, (Bound(text, 0.5, 1.5),), 0.5, 0.5),), 2, 0.5, 10),
         features=tuple(dataclasses.replace(feature, name=text) for feature in report.features),
         dropped=(Dropped(text, 7),),
         warnings=(text,),
@@ -194,3 +294,39 @@ def hostile(text: str) -> Report:
         sweep_uri=text,
         model_uri=text,
     )
+
+
+def make_publication(version: int = 1, **changes: Any) -> Publication:
+    """Return a version of three segments, one of which nobody gave a name."""
+    names = ("Savers", "", "Spenders of all they have")
+    return dataclasses.replace(
+        Publication(
+            name="customers",
+            path="/opt/airflow/model/published",
+            version=version,
+            k=3,
+            segments=tuple(
+                Shown(number, share, name)
+                for number, share, name in zip((0, 4, 2), (0.5, 0.3, 0.2), names, strict=True)
+            ),
+            model_digest="ab" * 32,
+            verdict="clear",
+            previous=version - 1 or None,
+            published_at="2026-03-14T09:26:53+00:00",
+        ),
+        **changes,
+    )
+
+
+def make_scoring(psi: float = 0.05, outside: float = 0.002, **changes: Any) -> Assignment:
+    """Return customers scored by published segments, in whom a feature has shifted by so much."""
+    found = (f"BALANCE has shifted: its PSI is {psi:.2g}, above max_psi=0.25",) if psi > 0.25 else ()
+    drift = Drift(
+        features=(Shift("BALANCE", psi), Shift("PURCHASES", psi / 3)),
+        shares=psi / 2,
+        outside=outside,
+        max_psi=0.25,
+        max_outside=0.01,
+        found=found,
+    )
+    return dataclasses.replace(make_assignment(version=2, drift=drift), **changes)

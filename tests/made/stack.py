@@ -19,10 +19,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 from urllib.request import Request
 
 import psutil
@@ -96,6 +97,7 @@ class Stack(Airflow):
         self.containers: dict[str, Container] = {}
         self.services: dict[str, Service] = {}
         self.has_volumes = True
+        self._asked: object = None
         self._ports = {name: free_port() for name in (POSTGRES, REDIS, "health", "flower")}
         self._spark_ports = {port: str(free_port()) for port in ("7077", "8090", "8091", "4040", "15002")}
 
@@ -117,15 +119,20 @@ class Stack(Airflow):
     ) -> None:
         """Start what does not run, each service when those it depends on are ready, and wait for health.
 
+        What runs of Airflow because something else was asked for is ended first.
+
         :param variables: what a file `.env` would say.
         :param settings: more environment of Airflow's services.
         :param volumes: whether to mount volumes; without them no two containers share a folder.
         :param spark: whether to start the services of that profile, too.
         """
+        asked = (variables, settings, volumes, spark)
+        if asked != self._asked:
+            self._end([name for name in self.containers if name not in (POSTGRES, REDIS)])
+            self._asked, self._started = asked, datetime.now(timezone.utc)
         self.services = read_services(COMPOSE_FILE, {"AIRFLOW_UID": str(os.getuid()), **(variables or {})})
         self.settings = SETTINGS | dict(settings or {})
         self.has_volumes = volumes
-        self._started = datetime.now(timezone.utc)
         if spark:
             cluster.install()
         for name, service in self.services.items():
@@ -146,10 +153,6 @@ class Stack(Airflow):
         """End every process. A second call does nothing."""
         self._end(list(self.containers))
 
-    def stop_airflow(self) -> None:
-        """End Airflow's services, and leave the database and the broker as they are."""
-        self._end([name for name in self.containers if name not in (POSTGRES, REDIS)])
-
     def kill(self, name: str) -> None:
         """End all processes of a container with SIGKILL, as when its machine dies."""
         container = self.containers.pop(name)
@@ -168,13 +171,35 @@ class Stack(Airflow):
         ) as response:
             self.headers["Authorization"] = f"Bearer {json.load(response)['access_token']}"
 
-    def add_user(self, username: str, role: str) -> None:
-        """Add a user of this role, whose password is the name."""
-        user = {"username": username, "password": username, "roles": [{"name": role}]}
-        user |= {"first_name": role, "last_name": role, "email": f"{username}@example.org"}
-        request = Request(f"{self.url}/auth/fab/v1/users", json.dumps(user).encode(), self.headers)
-        with self._opener.open(request, timeout=60) as response:
-            assert json.load(response)["username"] == username
+    @contextlib.contextmanager
+    def as_user(self, username: str) -> Iterator[None]:
+        """Call the REST API as a user that `add_user` added, and after that as who called it before."""
+        before = self.headers["Authorization"]
+        self.log_in(username, username)
+        try:
+            yield
+        finally:
+            self.headers["Authorization"] = before
+
+    def add_user(self, username: str, *roles: str) -> None:
+        """Add a user of these roles, whose password is the name."""
+        user = {"username": username, "password": username, "roles": [{"name": role} for role in roles]}
+        user |= {"first_name": username, "last_name": roles[0], "email": f"{username}@example.org"}
+        self._add("users", user)
+
+    def add_role(self, name: str, *permissions: tuple[str, str]) -> None:
+        """Add a role with these permissions, each an action on a resource."""
+        pairs = [
+            {"action": {"name": action}, "resource": {"name": resource}} for action, resource in permissions
+        ]
+        self._add("roles", {"name": name, "actions": pairs})
+
+    def execute(self, command: str) -> None:
+        """Run a command of the shell as `docker compose exec airflow-apiserver` does."""
+        container = self.containers["airflow-apiserver"]
+        environment = self._environment(container.name, container.folder, container.service)
+        done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr[-2000:]}"
 
     def page(self, route: str, **query: str) -> str:
         """Return a page of the plugin."""
@@ -213,6 +238,18 @@ class Stack(Airflow):
         if set(states.values()) != {"success"}:
             raise AirflowError(f"The run {run_id} of {dag_id} ended with {states}")
 
+    def connection_to(self, database: str) -> dict[str, Any]:
+        """Return a connection to a database of PostgreSQL's server, as Airflow's REST API takes it."""
+        environment = self.services[POSTGRES].environment
+        login = {"login": environment["POSTGRES_USER"], "password": environment["POSTGRES_PASSWORD"]}
+        return {
+            "conn_type": "postgres",
+            "host": HOST,
+            "port": self._ports[POSTGRES],
+            "schema": database,
+            **login,
+        }
+
     def database_dump(self) -> str:
         """Return everything in the metadata database, as SQL."""
         environment = self.services[POSTGRES].environment
@@ -227,6 +264,11 @@ class Stack(Airflow):
             capture_output=True,
             text=True,
         ).stdout
+
+    def _add(self, kind: str, what: Mapping[str, Any]) -> None:
+        """Add a user or a role by FAB's API."""
+        request = Request(f"{self.url}/auth/fab/v1/{kind}", json.dumps(what).encode(), self.headers)
+        self._opener.open(request, timeout=60).close()
 
     def _up(self, name: str) -> None:
         """Start a service, after those that it depends on, unless it runs."""

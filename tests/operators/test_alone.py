@@ -67,18 +67,18 @@ def swept(data: str, run_id: str = "run", **parameters: Any) -> SweepTable:
     ids=str,
 )
 def test_a_sweep_goes_on_from_its_own_steps_and_no_other_sweeps(data, changed, goes_on):
+    # Reference sets come after all steps.
+    given = {"k_max": 9, "features": ["a", "b"], "scores": [], "reference_sets": 0}
     with pytest.raises(Killed):
-        KMeansSweepOperator(task_id="t", data=data, k_max=9, features=["a", "b"], scores=[]).execute(
-            task("run", {}, killed_after=4)
-        )
+        KMeansSweepOperator(task_id="t", data=data, **given).execute(task("run", {}, killed_after=4))
     pushed = {}
-    parameters = {"k_max": 9, "features": ["a", "b"], "scores": [], **changed}
+    parameters = {**given, **changed}
 
     uri = KMeansSweepOperator(task_id="t", data=data, **parameters).execute(task("run", pushed))
 
     assert pushed["steps"][0] == (5 if goes_on else 1)
     assert pushed[PROGRESS_KEY]["done"] == pushed[PROGRESS_KEY]["total"]
-    fresh = swept(data, "fresh", **changed)
+    fresh = swept(data, "fresh", **parameters)
     assert read_sweep(uri).inertias == fresh.inertias
     assert read_sweep(uri).scaling.features == tuple(parameters["features"])
 

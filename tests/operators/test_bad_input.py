@@ -39,6 +39,7 @@ from airflow_segmentation.operators import (
 from airflow_segmentation.reports.report import MAX_REPORT_BYTES, REPORT_KEY, Report
 from airflow_segmentation.tables.csv_files import Csv, csv_to_table
 from airflow_segmentation.tables.parquet import table_written
+from airflow_segmentation.tables.passes import ASSIGNED
 from airflow_versions import refusal
 from fsspec.implementations.memory import MemoryFileSystem
 from made.csv_files import files as files_of
@@ -617,7 +618,7 @@ def test_columns_may_come_in_any_order_and_script_and_ids_keep_their_zeros(run_d
     run = run_dag(dag)
     one, reordered = run.table("assign"), run.table("assign_reordered")
     assert reordered["segment"].tolist() == one["segment"].tolist()
-    assert reordered.columns.tolist() == ["Käufe", "extra", "№", "余额", "رصيد", "segment"]
+    assert reordered.columns.tolist() == ["Käufe", "extra", "№", "余额", "رصيد", *ASSIGNED]
     assert reordered["№"].tolist() == frame["№"].tolist()
 
 

@@ -7,12 +7,14 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
-from airflow_segmentation.reports.report import REPORT_KEY
+from airflow_segmentation.reports.report import FAILURE_KEY, REPORT_KEY
 from local_airflow import ROOT, Airflow, free_port
+from made.lineage import events_in, lineage_in
 
 DAG_ID = "secrets"
 PASSWORD, TOKEN, LITERAL = "hunter2-of-the-vault", "t0ken-of-the-vault", "literal-s3cret"
@@ -108,6 +110,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     settings = {
         "AIRFLOW_CONN_VAULT": json.dumps(vault),
         "AIRFLOW__SEGMENTATION__ALLOWED_PATHS": buckets,
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage_in(folder / "events")),
     }
     with Airflow(folder / "home", free_port(), dags=folder / "dags", settings=settings) as airflow:
         # Airflow 3.1 gives whoever asks a token, and wants to see it.
@@ -151,12 +154,30 @@ def test_no_table_of_the_metadata_database_holds_a_secret(airflow: Airflow, run_
 def test_neither_the_report_nor_the_page_tells_a_secret(airflow: Airflow, run_id: str) -> None:
     report = airflow.xcom(DAG_ID, run_id, "choose", REPORT_KEY)
     assert report["model_uri"] == "s3://vault@bucket/model.skops"
-    texts = [json.dumps(report)]
+    reasons = [airflow.xcom(DAG_ID, run_id, task, FAILURE_KEY) for task in ("denied", "password")]
+    assert all("customers.csv" in reason["message"] for reason in reasons)
+    texts = [json.dumps(record) for record in (report, *reasons)]
     query = urlencode({"dag_id": DAG_ID, "run_id": run_id})
     for page in ("", "run", "dag", "run/report.json", "run/charts.html", "run/sweep.csv"):
         texts.append(opened(f"{airflow.url}/pluginsv2/segmentation/{page}?{query}", airflow.headers))
     for secret in (PASSWORD, TOKEN, LITERAL):
         assert not any(secret in text for text in texts)
+
+
+def test_no_event_of_lineage_tells_a_secret(airflow: Airflow, run_id: str) -> None:
+    tasks = [task for task in airflow.tasks(DAG_ID, run_id) if task["state"] in ("success", "failed")]
+
+    def whole() -> list[dict[str, Any]]:
+        events = events_in(airflow.home.parent / "events")
+        ended = {event["job"]["name"] for event in events if event["eventType"] in ("COMPLETE", "FAIL")}
+        return events if {f"{DAG_ID}.{task['task_id']}" for task in tasks} <= ended else []
+
+    events = airflow.until(whole, "There are no events of the ends of all tasks")
+    read = {(each["namespace"], each["name"]) for event in events for each in event["inputs"]}
+    assert ("s3://bucket", "customers.csv") in read
+    for secret in (PASSWORD, TOKEN, LITERAL):
+        told = {event["job"]["name"] for event in events if secret in json.dumps(event)}
+        assert told == set(), secret
 
 
 def test_no_file_of_the_run_holds_a_secret(airflow: Airflow, run_id: str) -> None:

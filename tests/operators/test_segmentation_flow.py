@@ -19,22 +19,27 @@ from airflow_segmentation.operators import (
     MinMaxPreprocessOperator,
 )
 from airflow_segmentation.reports.report import REPORT_KEY, SUMMARY_KEY, Report, Summary
+from made.customers import write_customers
 
 FEATURES = ["BALANCE", "PURCHASES"]
 RETRIES = {"retries": 2, "retry_delay": timedelta(0)}
 
 
+def prepared(customers, missing="drop"):
+    """Return the tasks that load and scale customers."""
+    load = CsvLoadOperator(task_id="load", path=str(customers), id_column="CUST_ID")
+    return MinMaxPreprocessOperator(task_id="scale", data=load.output, features=FEATURES, missing=missing)
+
+
 def segmentation(
-    dag_id, customers, model_path, *, new=None, k=None, k_min=1, k_max=12, missing="drop", **elbow
+    dag_id, customers, model_path, *, swept=None, new=None, k=None, k_min=1, k_max=12, missing="drop", **elbow
 ):
-    """Return a Dag of all five operators."""
+    """Return a Dag of all five operators; of the last two, where what they go on from was swept before."""
     with DAG(dag_id, schedule=None, default_args=RETRIES) as dag:
-        load = CsvLoadOperator(task_id="load", path=str(customers), id_column="CUST_ID")
-        scale = MinMaxPreprocessOperator(
-            task_id="scale", data=load.output, features=FEATURES, missing=missing
-        )
-        sweep = KMeansSweepOperator(task_id="sweep", data=scale.output, k_min=k_min, k_max=k_max)
-        choose = ElbowOperator(task_id="choose", sweep=sweep.output, model_path=str(model_path), k=k, **elbow)
+        if swept is None:
+            scale = prepared(customers, missing)
+            swept = KMeansSweepOperator(task_id="sweep", data=scale.output, k_min=k_min, k_max=k_max).output
+        choose = ElbowOperator(task_id="choose", sweep=swept, model_path=str(model_path), k=k, **elbow)
         KMeansPredictOperator(
             task_id="assign",
             model_path=choose.output["model_path"],
@@ -43,6 +48,15 @@ def segmentation(
             id_column="CUST_ID",
         )
     return dag
+
+
+@pytest.fixture(scope="module")
+def swept(run_dag, tmp_path_factory):
+    """What a Dag's sweep of the customers returned, k = 1 to 12."""
+    with DAG("flow_swept", schedule=None) as dag:
+        scale = prepared(write_customers(tmp_path_factory.mktemp("customers")))
+        KMeansSweepOperator(task_id="sweep", data=scale.output, k_max=12)
+    return run_dag(dag).xcom("sweep")
 
 
 @pytest.fixture
@@ -75,8 +89,8 @@ def test_the_sweeps_table_holds_every_k(run_dag, customers, model_path):
     assert {int(sum(sizes)) for sizes in table["sizes"]} == {299}
 
 
-def test_the_saved_model_is_a_pipeline_that_takes_original_units(run_dag, customers, model_path):
-    run = run_dag(segmentation("flow_model", customers, model_path))
+def test_the_saved_model_is_a_pipeline_that_takes_original_units(run_dag, customers, swept, model_path):
+    run = run_dag(segmentation("flow_model", customers, model_path, swept=swept))
     model = pickle.loads(model_path.read_bytes())
     assert [name for name, _ in model.steps] == ["scale", "cluster"]
     frame = pd.read_csv(customers).dropna(subset=FEATURES)
@@ -89,9 +103,9 @@ def test_the_saved_model_is_a_pipeline_that_takes_original_units(run_dag, custom
 
 
 def test_a_model_in_the_format_of_skops_assigns_the_same_and_tells_its_run(
-    run_dag, customers, tmp_path, capsys
+    run_dag, customers, swept, tmp_path, capsys
 ):
-    run = run_dag(segmentation("flow_skops", customers, tmp_path / "model.skops"))
+    run = run_dag(segmentation("flow_skops", customers, tmp_path / "model.skops", swept=swept))
     assert run.table("assign")["segment"].value_counts().to_dict() == {0: 149, 1: 100, 2: 50}
     made_by = {"dag_id": "flow_skops", "run_id": run.dag_run.run_id, "task_id": "choose"}
     assert skops.io.load(tmp_path / "model.skops").made_by_ == made_by
@@ -100,29 +114,46 @@ def test_a_model_in_the_format_of_skops_assigns_the_same_and_tells_its_run(
     assert told in out.out + out.err
 
 
-def test_a_model_that_was_replaced_is_not_used(run_dag, customers, model_path):
-    dag = segmentation("flow_replaced", customers, model_path)
+def test_a_model_that_was_replaced_is_not_used(run_dag, customers, swept, model_path):
+    dag = segmentation("flow_replaced", customers, model_path, swept=swept)
     dag.get_task("choose").on_success_callback = [lambda _: model_path.write_bytes(b"another")]
     run = run_dag(dag)
     assert (run.states["choose"], run.states["assign"], run.tries["assign"]) == ("success", "failed", 1)
 
 
 @pytest.mark.parametrize("k", [5, "5", "{{ 2 + 3 }}"])
-def test_a_given_k_overrides_the_elbow(run_dag, customers, model_path, k):
-    run = run_dag(segmentation("flow_k", customers, model_path, k=k))
+def test_a_given_k_overrides_the_elbow(run_dag, customers, swept, model_path, k):
+    run = run_dag(segmentation("flow_k", customers, model_path, swept=swept, k=k))
     report = Report.from_json(run.xcom("choose", REPORT_KEY))
     assert (report.k, report.decided_by, len(report.chosen.sizes)) == (5, "given", 5)
 
 
-def test_a_template_that_leaves_none_chooses_at_the_elbow(run_dag, customers, model_path):
-    run = run_dag(segmentation("flow_none", customers, model_path, k="{{ none }}"))
+def test_a_template_that_leaves_none_chooses_at_the_elbow(run_dag, customers, swept, model_path):
+    run = run_dag(segmentation("flow_none", customers, model_path, swept=swept, k="{{ none }}"))
     assert run.xcom("choose")["k"] == 3
 
 
-def test_a_k_that_was_not_swept_fails_at_once_and_keeps_the_old_model(run_dag, customers, model_path):
+@pytest.mark.parametrize("method", ["silhouette", "{{ 'silhouette' }}"])
+def test_k_is_chosen_by_the_method_that_is_named(run_dag, customers, swept, model_path, method):
+    run = run_dag(segmentation("flow_method", customers, model_path, swept=swept, method=method))
+    report = Report.from_json(run.xcom("choose", REPORT_KEY))
+    assert (report.k, report.method, report.decided_by) == (3, "silhouette", "silhouette")
+
+
+@pytest.mark.parametrize("method", ["{{ 'elbow' }}", "{{ none }}"])
+def test_a_template_that_leaves_no_method_fails_at_once(
+    run_dag, customers, swept, model_path, method, capsys
+):
+    run = run_dag(segmentation("flow_no_method", customers, model_path, swept=swept, method=method))
+    assert (run.states["choose"], run.tries["choose"]) == ("failed", 1)
+    told = capsys.readouterr()
+    assert "should be one of 'kneedle', 'silhouette'" in told.out + told.err
+
+
+def test_a_k_that_was_not_swept_fails_at_once_and_keeps_the_old_model(run_dag, customers, swept, model_path):
     model_path.parent.mkdir()
     model_path.write_bytes(b"old")
-    run = run_dag(segmentation("flow_far", customers, model_path, k=13))
+    run = run_dag(segmentation("flow_far", customers, model_path, swept=swept, k=13))
     assert run.states["choose"] == "failed"
     assert run.tries["choose"] == 1
     assert run.states["assign"] == "upstream_failed"
@@ -146,10 +177,12 @@ def test_a_range_beyond_the_distinct_rows_is_cut_and_said(run_dag, tmp_path, mod
     assert any("distinct rows" in warning for warning in report.warnings)
 
 
-def test_customers_outside_the_range_or_incomplete_are_told(run_dag, customers, model_path, tmp_path, capsys):
+def test_customers_outside_the_range_or_incomplete_are_told(
+    run_dag, customers, swept, model_path, tmp_path, capsys
+):
     new = tmp_path / "new.csv"
     new.write_text("CUST_ID,BALANCE,PURCHASES\nA,900,50\nB,,10\nC,99999,10\n")
-    run = run_dag(segmentation("flow_new", customers, model_path, new=new))
+    run = run_dag(segmentation("flow_new", customers, model_path, swept=swept, new=new))
     segments = run.table("assign")["segment"]
     assert segments.isna().tolist() == [False, True, False]
     assert segments[0] == 1

@@ -13,6 +13,7 @@ from airflow_segmentation.clustering import Elbow, Structure
 from airflow_segmentation.clustering.methods import METHODS
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators import ElbowOperator, KMeansSweepOperator, MinMaxPreprocessOperator
+from airflow_segmentation.reports import figures
 from airflow_segmentation.reports.building import build_report
 from airflow_segmentation.reports.choosing import Chooser
 from airflow_segmentation.reports.report import (
@@ -27,7 +28,6 @@ from airflow_segmentation.reports.report import (
 from airflow_segmentation.sweeps.table import SweepTable, read_sweep
 from airflow_segmentation.tables.parquet import Table
 from airflow_segmentation.tables.scaling import Scaling
-from airflow_segmentation.www import figures
 from kneed import KneeLocator
 from made.tasks import Task
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
@@ -343,7 +343,7 @@ EDGE = "The chosen k={} is at the edge of the range {}, and so not settled: {} m
         (
             {"scores": RISING},
             {"method": "silhouette"},
-            [EDGE.format(10, "1..10", "silhouette"), "The choice hangs on the range"],
+            [EDGE.format(10, "1..10", "silhouette"), "The k of Silhouette depends on the range swept"],
         ),
         ({"scores": RISING}, {}, []),
         ({"scores": RISING}, {"method": "silhouette", "given": 10}, []),
@@ -371,7 +371,7 @@ EDGE = "The chosen k={} is at the edge of the range {}, and so not settled: {} m
         (
             {"resamples": [STEEP, STEEP, LATE, LATE, BENT_LATER]},
             {"method": "chord"},
-            ["On no half of the 5 resamples chord chose the same k, so take k as a range rather than"],
+            ["No k won half of the 5 resamples: treat k as 2 to 3"],
         ),
         (
             {"scaling": Scaling(("a", "b"), (0.0, 1.0), (1.0, 1.0), rows=100)},
@@ -391,11 +391,12 @@ def test_what_a_person_should_know_is_a_warning_and_nothing_else(sweep, argument
     assert all(words in warning for words, warning in zip(expected, found, strict=True)), found
 
 
-def test_a_choice_that_hangs_on_the_range_is_a_warning():
+def test_a_choice_that_depends_on_the_range_is_a_warning():
     told = report_of(sweep_of(BENT, scores=RISING), "silhouette").warnings[-1]
 
     assert told.startswith(
-        "The choice hangs on the range: silhouette chooses k=5 in k=1..5, and k=10 in k=1..10. Keep the range"
+        "The k of Silhouette depends on the range swept: k = 5, the last, for k up to 5, k = 10, the last, "
+        "for k up to 10. Keep the range"
     )
 
 
@@ -407,7 +408,7 @@ def test_half_a_range_in_which_no_k_is_found_is_told_as_such():
 
     assert (report.k, report.half_range) == (9, Choice("kneedle", None))
     assert report.warnings[-1] == (
-        "The choice hangs on the range: kneedle finds no k in k=1..6, and k=9 in k=1..12. Keep the range the "
+        "The elbow depends on the range swept: none for k up to 6, k = 9 for k up to 12. Keep the range the "
         "same between runs that you compare"
     )
 

@@ -32,7 +32,9 @@ def told(k: int = 3, recommendation: Recommendation | None = None, **changes) ->
         "fit_rows": 100,
     }
     sweep = SweepTable(**known | changes)
-    return list(cautions(sweep, Chooser("kneedle", 1.0, k), Elbow(k, "given"), None, None, recommendation))
+    return list(
+        cautions(sweep, Chooser("kneedle", 1.0, k), Elbow(k, "given"), None, None, recommendation, range(k))
+    )
 
 
 def structure(largest: float, p: float = 0.04) -> Structure:

@@ -15,6 +15,7 @@ from airflow_segmentation.reports.report import (
     Feature,
     Profile,
     Progress,
+    PublishedBefore,
     Report,
     ReportError,
     Stability,
@@ -361,69 +362,198 @@ def large(k=20, k_max=49, features=8, sampled=0, profiles=0, trusted=False) -> R
     )
 
 
-def test_what_a_page_needs_least_is_left_out_and_no_more_than_must_be():
-    read = Report.from_json(large(sampled=300, profiles=8).to_json())
+def with_centers(report: Report) -> list[int]:
+    return [point.k for point in report.curve if point.centers is not None]
 
-    with_centers = [point.k for point in read.curve if point.centers is not None]
-    assert MAX_REPORT_BYTES - 3_000 < len(json.dumps(read.to_json())) <= MAX_REPORT_BYTES
-    assert read.sample == ()
+
+def test_what_a_page_needs_least_is_left_out_and_no_more_than_must_be():
+    read = Report.from_json(large(k=60, k_max=100, features=16, sampled=300, profiles=16).to_json())
+
+    left = with_centers(read)
+    assert MAX_REPORT_BYTES - 15_000 < len(json.dumps(read.to_json())) <= MAX_REPORT_BYTES
     # Those about the chosen k stay, as many on one side as on the other.
-    assert with_centers == list(range(with_centers[0], with_centers[-1] + 1))
-    assert abs((20 - with_centers[0]) - (with_centers[-1] - 20)) <= 1
-    assert 1 < with_centers[0] < 20 < with_centers[-1] < 49
+    assert left == list(range(left[0], left[-1] + 1))
+    assert abs((60 - left[0]) - (left[-1] - 60)) <= 1
+    assert 1 < left[0] < 59
     assert all(point.sizes is not None for point in read.curve)
-    assert len(read.profiles) == 8
-    assert read.left_out == (
-        "the rows to draw",
-        f"centres but for k={with_centers[0]}..{with_centers[-1]}",
-    )
+    assert len(read.sample) == 300
+    assert len(read.profiles) == 16
+    assert read.left_out == (f"centres but for k={left[0]}..{left[-1]}",)
 
 
 def test_how_sure_segments_are_takes_the_place_of_centres_far_from_the_chosen_k():
-    read = Report.from_json(large(k=7, features=3, sampled=150, trusted=True).to_json())
+    read = Report.from_json(large(k=7, k_max=150, features=3, sampled=150, trusted=True).to_json())
 
     assert all(point.jaccard is not None for point in read.curve)
     assert len(read.sample) == 150
-    with_centers = [point.k for point in read.curve if point.centers is not None]
-    assert with_centers == list(range(1, with_centers[-1] + 1))
-    assert 7 < with_centers[-1] < 49
-    assert read.left_out == (f"centres but for k=1..{with_centers[-1]}",)
+    left = with_centers(read)
+    assert left == list(range(1, left[-1] + 1))
+    assert 7 < left[-1] < 150
+    assert read.left_out == (f"centres but for k=1..{left[-1]}",)
 
 
-def test_how_sure_segments_are_goes_after_the_centres():
-    read = Report.from_json(large(k=60, k_max=60, features=8, profiles=60, trusted=True).to_json())
+def test_how_sure_segments_are_goes_after_the_centres_and_before_the_sizes():
+    read = Report.from_json(large(k=60, k_max=200, features=8, profiles=60, trusted=True).to_json())
 
-    assert [point.k for point in read.curve if point.jaccard is not None] == [60]
-    assert read.left_out[:3] == (
-        "centres but for k=60..60",
-        "trust in segments but for k=60..60",
-        "sizes but for k=60..60",
+    trusted = [point.k for point in read.curve if point.jaccard is not None]
+    assert with_centers(read) == [59, 60, 61]
+    assert trusted == list(range(1, trusted[-1] + 1))
+    assert 61 < trusted[-1] < 200
+    assert all(point.sizes is not None for point in read.curve)
+    assert read.left_out == ("centres but for k=59..61", f"trust in segments but for k=1..{trusted[-1]}")
+
+
+def test_of_the_k_that_a_person_compares_everything_stays_with_60_features_up_to_200():
+    choices = tuple(
+        Choice(method, k) for method, k in (("kneedle", 20), ("silhouette", 2), ("gap", 12), ("chord", 50))
     )
+    full = large(k=20, k_max=200, features=60, sampled=300, profiles=60, trusted=True)
+    read = Report.from_json(dataclasses.replace(full, choices=choices).to_json())
+
+    for k in (2, 12, 19, 20, 21, 50):
+        point = next(point for point in read.curve if point.k == k)
+        assert (point.centers, point.sizes) == (full.curve[k - 1].centers, full.curve[k - 1].sizes)
+        assert point.jaccard is not None
+    assert len(read.sample) == 300
+    assert len(read.profiles) == 60
+    assert "centres but for k=2, 12, 19..21, 50" in read.left_out
+
+
+def test_every_k_up_to_49_of_17_features_keeps_its_segments():
+    read = Report.from_json(
+        large(k=20, k_max=49, features=17, sampled=300, profiles=17, trusted=True).to_json()
+    )
+
+    assert with_centers(read) == list(range(1, 50))
+    assert all(point.sizes is not None and point.jaccard is not None for point in read.curve)
+    assert (len(read.sample), read.left_out) == (300, ())
+
+
+def test_profiles_of_columns_that_were_not_clustered_go_first():
+    read = Report.from_json(large(k=60, k_max=61, features=30, profiles=200, sampled=100).to_json())
+
+    kept = len(read.profiles)
+    assert 30 <= kept < 200
+    assert len(read.sample) == 100
+    assert with_centers(read) == [59, 60, 61]
+    assert f"the profiles of {200 - kept} columns" in read.left_out
 
 
 def test_of_the_rows_to_draw_as_many_stay_as_have_room():
-    wide = large(k=2, k_max=4, features=20, sampled=400)
+    wide = large(k=2, k_max=3, features=120, sampled=400)
     read = Report.from_json(wide.to_json())
 
     kept = len(read.sample)
     assert 100 <= kept < 400
     assert read.sample == wide.sample[:kept]
-    assert MAX_REPORT_BYTES - 600 < len(json.dumps(read.to_json())) <= MAX_REPORT_BYTES
-    assert read.left_out == (f"all but {kept} of the rows to draw",)
+    assert MAX_REPORT_BYTES - 3_000 < len(json.dumps(read.to_json())) <= MAX_REPORT_BYTES
+    assert read.left_out == ("centres but for k=2", f"all but {kept} of the rows to draw")
 
 
 def test_of_more_features_than_have_room_the_first_stay_with_their_centres():
-    many = report(k=3, k_max=4, features=1_500, sample=(tuple(map(float, range(1_500))),))
+    many = report(k=20, k_max=21, features=2_000, sample=(tuple(map(float, range(2_000))),))
     read = Report.from_json(many.to_json())
 
     kept = len(read.features)
-    assert 500 < kept < 1_500
+    assert 500 < kept < 2_000
     assert read.features == many.features[:kept]
     assert read.chosen.centers == tuple(centre[:kept] for centre in many.chosen.centers or ())
     assert read.chosen.sizes == many.chosen.sizes
-    assert read.left_out[0] == f"all but the first {kept} of 1500 features"
+    assert read.left_out[0] == f"all but the first {kept} of 2000 features"
     assert all(len(row) == kept for row in read.sample)
     assert len(json.dumps(read.to_json())) > MAX_REPORT_BYTES - 10_000
+
+
+def following(made: Report, count: int) -> Report:
+    """Return a report whose segments follow on so many published ones, told in many digits."""
+    width, value = len(made.features), 0.123456
+    return dataclasses.replace(
+        made,
+        curve=tuple(dataclasses.replace(point, numbers=tuple(range(7, 7 + point.k))) for point in made.curve),
+        published=PublishedBefore(
+            version=2,
+            numbers=tuple(range(count)),
+            names=("n" * 80,) * count,
+            shares=(value,) * count,
+            next_number=count,
+            centers=((value,) * width,) * count,
+            scale=(value,) * width,
+            spacing=(value,) * count,
+            migration=((1234,) * made.k,) * count,
+            psi=(value,) * width,
+            psi_shares=value,
+            psi_by_chance=value,
+        ),
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(k_max=st.integers(2, 70), features=st.integers(1, 60), count=st.integers(1, 60))
+def test_a_report_beside_published_segments_stays_small_and_tells_every_number(k_max, features, count):
+    made = following(large(k=2, k_max=k_max, features=features, profiles=features, sampled=300), count)
+    written = made.to_json()
+    assert len(json.dumps(written)) <= MAX_REPORT_BYTES
+    read = Report.from_json(written)
+    assert (read == made) != bool(read.left_out)
+    for point, before in zip(read.curve, made.curve, strict=True):
+        assert point.numbers == (before.numbers if point.sizes else None)
+    assert read.published is not None
+    assert read.published.migration == made.published.migration
+
+
+def test_where_features_have_no_room_segments_are_not_told_to_have_moved():
+    read = Report.from_json(following(report(k=20, k_max=21, features=2_000), 20).to_json())
+
+    kept = len(read.features)
+    assert 200 < kept < 2_000
+    assert read.published is not None
+    assert (read.published.centers, read.published.spacing, read.published.psi) == (None, (), ())
+    assert read.chosen.numbers == tuple(range(7, 27))
+    assert "how far segments and features moved" in read.left_out
+
+
+def test_centres_of_published_segments_go_before_sizes():
+    read = Report.from_json(following(large(k=20, k_max=150, features=200), 99).to_json())
+
+    assert read.published is not None
+    assert read.published.centers is None
+    assert all(point.sizes is not None for point in read.curve)
+    assert len(json.dumps(read.to_json())) <= MAX_REPORT_BYTES
+
+
+def test_more_published_segments_than_a_chart_can_show_are_left_out():
+    made = following(report(k=3), 501)
+    read = Report.from_json(dataclasses.replace(made, profiles=()).to_json())
+
+    assert read.published is None
+    assert read.chosen.numbers == (7, 8, 9)
+    assert "the published segments, of which there are more than 500" in read.left_out
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"numbers": [0, 0]}, r"published\.numbers should differ"),
+        ({"numbers": [0, -1]}, r"published\.numbers\[\.*1*\.*\]: Expected `int` >= 0"),
+        ({"names": ["a"]}, r"published\.names should hold 2 values, not 1"),
+        ({"shares": [0.5, 2.0]}, "Expected `float` <= 1"),
+        ({"spacing": [1.0]}, r"published\.spacing should hold 2 values"),
+        ({"scale": [1.0]}, "published should hold 2 values, not 1"),
+        ({"centers": [[1.0, 2.0], [1.0]]}, "published should hold 2 values, not 1"),
+        ({"psi": [1.0]}, r"published\.psi should hold 2 values"),
+        ({"migration": [[1, 2, 3]]}, r"published\.migration should hold 2 values"),
+        ({"migration": [[1, 2, 3], [1]]}, r"published\.migration should hold 3 values"),
+    ],
+)
+def test_published_segments_that_do_not_fit_are_refused(changes, message):
+    value = following(FULL, 2).to_json()
+    with pytest.raises(ReportError, match=message):
+        Report.from_json({**value, "published": {**value["published"], **changes}})
+
+
+def test_numbers_of_a_point_differ():
+    with pytest.raises(ReportError, match=r"report\.curve\.numbers at k=3 should differ"):
+        Report.from_json(changed_point(numbers=[4, 4, 5]))
 
 
 def test_so_many_segments_as_a_chart_can_show_are_told():
@@ -437,17 +567,17 @@ def test_so_many_segments_as_a_chart_can_show_are_told():
 
 
 def test_the_last_profiles_go_where_all_else_has_gone():
-    read = Report.from_json(large(k=60, k_max=60, features=2, profiles=60).to_json())
+    read = Report.from_json(large(k=60, k_max=60, features=2, profiles=200).to_json())
 
     kept = len(read.profiles)
-    assert 0 < kept < 60
+    assert 0 < kept < 200
     assert [profile.column for profile in read.profiles] == [f"column {index}" for index in range(kept)]
     assert MAX_REPORT_BYTES - 3_000 < len(json.dumps(read.to_json())) <= MAX_REPORT_BYTES
-    assert [point.k for point in read.curve if point.sizes is not None] == [60]
+    assert [point.k for point in read.curve if point.sizes is not None] == [59, 60]
     assert read.left_out == (
-        "centres but for k=60..60",
-        "sizes but for k=60..60",
-        f"the profiles of {60 - kept} columns",
+        "centres but for k=59..60",
+        "sizes but for k=59..60",
+        f"the profiles of {200 - kept} columns",
     )
 
 

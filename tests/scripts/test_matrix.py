@@ -30,7 +30,17 @@ def test_the_matrix_is_the_range_that_is_supported():
 
 
 def test_every_folder_and_file_of_tests_that_is_run_is_there():
-    assert all((matrix.ROOT / path).exists() for path in [*matrix.TESTS, *matrix.LEFT_OUT])
+    named = [*matrix.TESTS, *matrix.LEFT_OUT, *matrix.WITHOUT_AIRFLOW]
+    assert all((matrix.ROOT / path).exists() for path in named)
+
+
+def test_what_knows_no_airflow_is_run_on_the_oldest_and_the_newest_python_alone():
+    cells = matrix.chosen(["3.1-py3.10", "3.4-py3.11", "3.4-py3.14"])
+
+    assert ["tests/clustering" in cell.tests for cell in cells] == [True, False, True]
+    assert ["tests/tables/test_scaling.py" in cell.tests for cell in cells] == [True, True, True]
+    assert ["tests/www/test_words.py" in cell.left_out for cell in cells] == [False, True, False]
+    assert all({"tests/www", "tests/operators", "tests/storage"} <= set(cell.tests) for cell in cells)
 
 
 @pytest.fixture

@@ -123,6 +123,25 @@ def test_tells_what_made_it(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["sav", "skops"])
+def test_tells_the_numbers_of_its_segments(tmp_path, suffix):
+    uri, largest = str(tmp_path / f"model.{suffix}"), 2**31 - 1
+    save_model(small_model(numbers=(largest, 12)), uri)
+    assert load_model(uri).numbers == (largest, 12)
+    assert load_model(uri).names == (f"Segment {largest}", "Segment 12")
+    save_model(small_model(), uri)
+    assert load_model(uri).numbers == (0, 1)
+
+
+@pytest.mark.parametrize("numbers", [[0], [1, 1], [1, -1], [0, 2**31], [0.0, 1.0], [[0, 1]]], ids=str)
+def test_is_refused_with_numbers_that_no_segments_have(tmp_path, numbers):
+    model = small_model()
+    model.segment_numbers_ = np.array(numbers)
+    skops.io.dump(model, tmp_path / "model.skops")
+    with pytest.raises(InputError, match=r"is not a model .*\(it has .*number"):
+        load_model(str(tmp_path / "model.skops"))
+
+
+@pytest.mark.parametrize("suffix", ["sav", "skops"])
 def test_is_taken_with_the_digest_that_it_was_saved_with(tmp_path, suffix):
     path = tmp_path / f"model.{suffix}"
     digest = save_model(small_model(), str(path))

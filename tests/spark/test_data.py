@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
-from airflow_segmentation.engines.spark import SparkEngine, data
-from airflow_segmentation.engines.spark.addresses import for_cluster
+from airflow_segmentation.engines.spark import SparkEngine, data, executors
+from airflow_segmentation.engines.spark.addresses import for_cluster, for_worker
 from airflow_segmentation.engines.spark.session import BATCH_ROWS
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.tables import folders
@@ -267,3 +267,37 @@ def test_the_same_bits_whatever_is_killed(
 def test_uris_are_what_the_cluster_calls_them(uri: str, expected: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AIRFLOW_CONN_CONN", json.dumps({"conn_type": "aws", "login": "x", "password": "y"}))
     assert for_cluster(uri) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "uri", "expected"),
+    [
+        ("s3a://bucket/key/a%20b.parquet", "s3://aws@bucket/key", "s3://aws@bucket/key/a b.parquet"),
+        ("abfss://box@me.dfs.core.windows.net/k/x", "abfs://azure@box/*", "abfs://azure@box/k/x"),
+        ("/data/a b/x.parquet", "file:///data", "/data/a b/x.parquet"),
+        ("/data/x.parquet", "/data", "/data/x.parquet"),
+    ],
+)
+def test_what_the_cluster_tells_of_a_file_is_opened_as_its_table_is(path: str, uri: str, expected: str):
+    assert for_worker(path, uri) == expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "is_of_spark"), [(None, False), ("Europe/Zurich", False), ("UTC", True)], ids=str
+)
+def test_times_finer_than_those_of_spark_stay_times(
+    engine: SparkEngine, tmp_path: Path, zone: str | None, is_of_spark: bool
+):
+    moments = [-86_400_000_001_001, 1_700_000_000_123_456_789, None]
+    for year in (2025, 2026):
+        (tmp_path / f"data/year={year}").mkdir(parents=True)
+        rows = {"since `x`": pa.array(moments, pa.timestamp("ns", zone)), "n": range(3)}
+        pq.write_table(pa.table(rows), tmp_path / f"data/year={year}" / "a b.parquet")
+    here = pq.read_table(tmp_path / "data")
+    coarser = pa.timestamp("us", zone and "UTC")
+    with engine.open(str(tmp_path / "data")) as table:
+        assert table.numeric_columns == ["n", "year"]
+        table.write(str(tmp_path / "made"), table.schema, executors.unchanged, facts={})
+    rows = read(tmp_path / "made")
+    assert rows.schema.field(0).type == coarser
+    assert rows.column(0).equals(here.column(0).cast(pa.timestamp("us"), safe=False).cast(coarser))

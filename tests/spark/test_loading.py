@@ -52,6 +52,10 @@ def loaded(engine: SparkEngine, target: Path, csv: Csv) -> tuple[pa.Table, Any]:
         ("1,2\n2.5,3\n", {"options": {"header": None, "names": ["p", "q"]}}),
         ("x,n\n'a,b',2\n", {"options": {"quotechar": "'"}}),
         ('x,n\n"a",2\n', {"options": {"quoting": 3}}),
+        ("x,x,x.1,,x,\n1,2.5,a,3,b,4\n", {}),
+        ("id,n,id\n007,1,2\n", {"id_column": "id"}),
+        ("x,n,x\n1,2,007\n", {"id_column": "x.1"}),
+        ('"a\nb",n\n007,1\n', {"id_column": "a b"}),
     ],
     ids=lambda value: repr(value)[:30] if isinstance(value, (str, bytes)) else str(value),
 )
@@ -66,6 +70,13 @@ def test_the_table_is_what_one_machine_makes_of_it(
     kinds = [pa.int32() if pa.types.is_null(item.type) else item.type for item in here.schema]
     assert rows.equals(here.cast(pa.schema(list(zip(here.schema.names, kinds, strict=True)))))
     assert (result.rows, result.missing) == (expected.rows, expected.missing)
+
+
+def test_columns_of_the_same_name_are_told(engine: SparkEngine, tmp_path: Path):
+    folder = files(tmp_path / "in", a="x,n,x\n1,2,3\n", b="x,x,n\n4,5,6\n")
+    rows, result = loaded(engine, tmp_path / "out", Csv(str(folder)))
+    assert rows.to_pydict() == {"x": [1, 4], "n": [2, 6], "x.1": [3, 5]}
+    assert result.notes == (f"Column 'x' is in {folder} twice; the second is called 'x.1' here",)
 
 
 def test_a_large_file_is_read_in_pieces_that_keep_their_order(
@@ -100,7 +111,12 @@ def test_a_csv_is_a_table_without_being_loaded(engine: SparkEngine, tmp_path: Pa
         ({"a": "x,y\n1,2\n", "b": "x,y,z\n1,2,3\n"}, {}, r"b\.csv has a column 'z' more"),
         ({"a": "x,y\n1,2,3\n2,3\n"}, {}, r"a\.csv cannot be read as CSV: .*Expected 3 columns, got 2"),
         ({"a": "x,y\n1,2,3\n"}, {}, r"Rows of .*a\.csv have 3 fields, and its header 2"),
-        ({"a": "x,x\n1,2\n"}, {}, r"a\.csv has two columns named 'x'"),
+        (
+            {"a": '"x\ny","x y"\n1,2\n'},
+            {},
+            r"a\.csv has two columns named 'x y'; give each a name of its own",
+        ),
+        ({"a": "x,y\n1,2\n"}, {"options": {"header": 0, "names": ["x", "x"]}}, "has two columns named 'x'"),
         ({"a": "x,y\n"}, {}, "has a header and no rows"),
         ({"a": ""}, {}, "is empty"),
         ({"a": 'x,y\n1,"2\n3,4\n'}, {}, r"a\.csv cannot be read as CSV: a quote that opens does not end"),

@@ -241,8 +241,7 @@ def test_jobs_tell_dag_run_and_task(engine: SparkEngine, cluster: Cluster, table
     for tag in ("dag=customers", "run=manual__2026-11-26T00:00:00+00:00", "task=task-"):
         assert tag in tags
     assert "customers.task-" in job["description"]
-    assert engine.session.page
-    assert engine.session.page.startswith(cluster.ui)
+    assert engine.session.page == f"{cluster.ui}/connect/session/?id={engine.session.id}"
 
 
 def test_the_session_ends(spark_conn_id: str, cluster: Cluster, sent: None, table: Path):

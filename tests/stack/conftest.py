@@ -26,6 +26,13 @@ def stack() -> Iterator[Stack]:
             yield stack
 
 
+@pytest.fixture(scope="module")
+def up(stack: Stack) -> Stack:
+    """The stack as it is with no `.env`, for modules that do not start it in a way of their own."""
+    stack.up()
+    return stack
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A window of nobody: not logged in."""

@@ -13,13 +13,6 @@ DAG_ID = "customer_segmentation"
 
 
 @pytest.fixture(scope="module")
-def up(stack: Stack) -> Stack:
-    stack.stop_airflow()
-    stack.up()
-    return stack
-
-
-@pytest.fixture(scope="module")
 def run_id(up: Stack) -> str:
     return up.run_on_every_worker(DAG_ID)
 
@@ -42,11 +35,8 @@ def test_says_loudly_which_secrets_everybody_knows(up: Stack):
 @pytest.mark.parametrize("role", ["Viewer", "User"])
 def test_an_analyst_is_shown_the_tabs_of_plugins(up: Stack, role: str):
     up.add_user(role.lower(), role)
-    up.log_in(role.lower(), role.lower())
-    try:
+    with up.as_user(role.lower()):
         assert "segmentation" in [plugin["name"] for plugin in up.request("GET", "/plugins")["plugins"]]
-    finally:
-        up.log_in("airflow", "airflow")
 
 
 def test_tasks_run_on_both_workers_and_pass_on_what_they_made(up: Stack, run_id: str):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from contextlib import suppress
+import re
+from contextlib import closing, suppress
 from typing import Any
 
 import numpy as np
+import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,8 +20,10 @@ from airflow_segmentation.sweeps.table import read_sweep
 from local_airflow import ROOT, AirflowError
 from made.s3 import BUCKET
 from made.stack import Stack
+from psycopg2.extras import RealDictCursor
 
 DAG_ID = "customer_segmentation"
+TASKS = ("load", "scale", "sweep", "choose", "assign", "assign_all")
 PREFIX = "team/segments"
 ROOT_URI = f"s3://object_storage@{BUCKET}/{PREFIX}"
 XCOM_BACKEND = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
@@ -40,6 +44,20 @@ with DAG("long_sweeps", schedule=None, default_args={{"retries": 2, "retry_delay
 """
 """Each sweep takes seconds, so that there is a middle of it."""
 
+WAREHOUSE = "warehouse_segmentation"
+CUSTOMERS = 2000
+MADE = f"""
+CREATE TABLE customers AS SELECT
+    id::bigint AS customer_id,
+    CASE WHEN id % 7 > 0 THEN 'Land ' || id % 50 END AS country,
+    CASE WHEN id % 5 > 0 THEN id % 2 = 0 END AS member,
+    (1000 * (id % 3 / 2) + (id * 7919 % 1000) / 100.0)::numeric(12, 2) AS balance,
+    CASE WHEN id % 4 > 0 THEN 100 * (id % 3 % 2) + id % 5 END AS visits,
+    CASE WHEN id % 9 > 0 THEN timestamptz '2026-03-14 09:26:53.589793+00' + id * interval '1 hour' END AS seen
+FROM generate_series(1, {CUSTOMERS}) AS id
+"""
+"""Three groups; one part of the table has no visits at all."""
+
 
 @pytest.fixture(scope="module")
 def up(stack: Stack, s3: Any, connection: dict[str, str]) -> Stack:
@@ -48,7 +66,7 @@ def up(stack: Stack, s3: Any, connection: dict[str, str]) -> Stack:
         s3.upload_file(str(ROOT / "data" / name), BUCKET, f"{PREFIX}/data/{name}")
     s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}/data/many.parquet", Body=many_customers())
     (stack.dags / "long_sweeps.py").write_text(LONG_DAG)
-    stack.stop_airflow()
+    (stack.dags / "warehouse.py").write_text(warehouse_dag())
     stack.up(
         variables={"STORAGE_PATH": ROOT_URI},
         settings={
@@ -83,6 +101,25 @@ def many_customers() -> bytes:
     return file.getvalue()
 
 
+def warehouse_dag() -> str:
+    """Return the example of docs/production.md, with this bucket for its own."""
+    told = (ROOT / "docs" / "production.md").read_text()
+    examples = re.findall(r"^```python\n(.+?)^```$", told, re.DOTALL | re.MULTILINE)
+    [example] = [each for each in examples if WAREHOUSE in each]
+    return example.replace("BUCKET", BUCKET).replace("segments/", f"{PREFIX}/")
+
+
+def ask(up: Stack, database: str, statement: str) -> list[dict[str, Any]]:
+    """Run a statement in a database of the stack's server, and return the rows that it gives."""
+    at = up.connection_to(database)
+    login = {"host": at["host"], "port": at["port"], "user": at["login"], "password": at["password"]}
+    with closing(psycopg2.connect(**login, dbname=database, cursor_factory=RealDictCursor)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return [] if cursor.description is None else [dict(row) for row in cursor]
+
+
 def contents(s3: Any) -> dict[str, bytes]:
     """Return every object of the bucket."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
@@ -106,10 +143,11 @@ def test_tables_model_and_logs_go_to_the_bucket(up: Stack, run_id: str, s3: Any,
 
     def every_log_is_there() -> bool:
         logs = [key for key in contents(s3) if key.startswith(f"{PREFIX}/logs/dag_id={DAG_ID}/")]
-        return len([key for key in logs if f"/run_id={run_id}/" in key]) == 5
+        mine = [key for key in logs if f"/run_id={run_id}/" in key]
+        return {task for task in TASKS if any(f"/task_id={task}/" in key for key in mine)} == {*TASKS}
 
     # A worker uploads a task's log after it has told how the task ended.
-    up.until(every_log_is_there, "Logs of five tasks should be in the bucket")
+    up.until(every_log_is_there, "The log of every task should be in the bucket")
 
 
 def test_the_page_shows_a_run_whose_xcoms_lie_in_the_bucket(up: Stack, run_id: str, s3: Any):
@@ -141,7 +179,7 @@ def test_the_secret_is_in_no_log_xcom_report_or_table(
     written = {str(path): path.read_bytes() for path in (up.home / "containers").rglob("*.log")}
     written |= contents(s3)
     written["database"] = up.database_dump().encode()
-    for task in ("load", "scale", "sweep", "choose", "assign"):
+    for task in TASKS:
         path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task}"
         written[f"log of {task}"] = str(up.request("GET", f"{path}/logs/1")).encode()
         written[f"XComs of {task}"] = str(up.request("GET", f"{path}/xcomEntries")).encode()
@@ -158,6 +196,35 @@ def test_mapped_sweeps_run_on_both_workers_and_are_joined(up: Stack):
     assert 6 <= report.k <= 9
     for worker in WORKERS:
         assert up.containers[worker].log.read_text().count("succeeded in") > done[worker], worker
+
+
+def test_a_table_of_a_warehouse_comes_in_as_it_is_and_is_segmented(up: Stack, s3: Any, connected: None):
+    ask(up, "airflow", "CREATE DATABASE warehouse")
+    ask(up, "warehouse", MADE)
+    up.request("POST", "/connections", {"connection_id": "warehouse", **up.connection_to("warehouse")})
+    run_id = up.run_dag(WAREHOUSE)
+
+    parts = [
+        pq.read_table(io.BytesIO(content))
+        for key, content in contents(s3).items()
+        if key.startswith(f"{PREFIX}/customers/{run_id}/")
+    ]
+    assert len(parts) == 4
+    brought = pa.concat_tables(parts).sort_by("customer_id")  # which takes the same types
+    kinds = ["int64", "string", "bool", "double", "double"]
+    assert [str(kind) for kind in brought.schema.types[:5]] == kinds
+    customers = ask(up, "warehouse", "SELECT * FROM customers ORDER BY customer_id")
+    assert brought.to_pylist() == [each | {"balance": float(each["balance"])} for each in customers]
+
+    report = Report.from_json(up.xcom(WAREHOUSE, run_id, "choose", REPORT_KEY))
+    assert (report.k, report.rows, report.rows_dropped) == (3, CUSTOMERS * 3 // 4, CUSTOMERS // 4)
+    segments = contents(s3)[stored(s3, up.xcom(WAREHOUSE, run_id, "assign")).partition(f"{BUCKET}/")[2]]
+    assigned = pq.read_table(io.BytesIO(segments)).to_pylist()
+    assert [row["customer_id"] for row in assigned if row["segment"] is None] == list(
+        range(4, CUSTOMERS + 1, 4)
+    )
+    pairs = {(row["customer_id"] % 3, row["segment"]) for row in assigned if row["segment"] is not None}
+    assert len(pairs) == 3, "each group is a segment"
 
 
 def test_a_worker_killed_in_the_middle_of_a_sweep_loses_nothing(up: Stack, s3: Any, connected: None):

@@ -15,7 +15,6 @@ DAG_ID = "customer_segmentation"
 
 @pytest.fixture(scope="module")
 def up(stack: Stack) -> Stack:
-    stack.stop_airflow()
     stack.up({"SPARK_CONN_ID": "spark"}, spark=True)
     return stack
 

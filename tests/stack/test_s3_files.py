@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 import pyarrow.parquet as pq
 import pytest
 from airflow_segmentation.errors import InputError
-from airflow_segmentation.storage.files import open_for_reading, written_whole
+from airflow_segmentation.storage.files import created, open_for_reading, written_whole
 from airflow_segmentation.tables.csv_files import Csv, csv_to_table
 from made.s3 import BUCKET, S3Server
 
@@ -38,6 +38,13 @@ def test_a_file_appears_in_one_go_under_its_own_name_alone(s3: Any, connected: N
     assert "DeleteMarkers" not in versions, "nothing was written under another name and removed"
     with open_for_reading(f"s3://object_storage@{BUCKET}/{key}") as file:
         assert len(file.read()) == size
+
+
+def test_a_file_is_created_once(s3: Any, connected: None):
+    uri = f"s3://object_storage@{BUCKET}/once/claim"
+    assert created(uri, b"one")
+    assert not created(uri, b"other")
+    assert contents(s3, "once/claim") == b"one"
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import posixpath
+import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from airflow.sdk.io import attach
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.storage.files import (
+    created,
     files_at,
     fingerprint,
     is_folder,
@@ -55,6 +57,42 @@ def test_what_was_there_stays_until_the_new_file_is_complete(tmp_path):
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_file_is_created_once(tmp_path):
+    uri = str(tmp_path / "folder" / "claim")
+    assert created(uri, b"one")
+    assert not created(uri, b"other")
+    assert Path(uri).read_bytes() == b"one"
+
+
+def test_a_store_that_does_not_tell_who_was_first_is_refused():
+    attach("memory", fs=fsspec.filesystem("memory"))
+    with pytest.raises(InputError, match=r"^memory://shared/claim is in a store that does not tell"):
+        created("memory://shared/claim", b"one")
+
+
+def test_a_disk_on_which_files_have_one_name_only_is_refused_and_nothing_is_left(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(
+        InputError, match=r"does not tell which of two tasks wrote a file first; .* hard links"
+    ):
+        created(str(tmp_path / "claim"), b"one")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_there_is_no_room_for_is_not_created_and_nothing_is_left(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(OSError, match="was not written"):
+            created(str(tmp_path / "claim"), b"more than ten bytes")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def leave_partial(path, writer=""):

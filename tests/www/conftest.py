@@ -3,26 +3,61 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import jwt
 import pytest
 from airflow.api_fastapi.app import create_app, get_auth_manager, purge_cached_app
 from airflow.configuration import conf
 from airflow.models.dagrun import DagRun
+from airflow.sdk import Param
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
-from airflow_segmentation.reports.report import REPORT_KEY, SUMMARY_KEY, Choice
-from made.metadata import add_dag, add_run, push, push_progress, push_report
-from made.reports import HOSTILE, continuum, evidenced, hostile, make_progress, make_report
+from airflow_segmentation.reports.report import (
+    ASSIGNMENT_KEY,
+    FAILURE_KEY,
+    REPORT_KEY,
+    SUMMARY_KEY,
+    Choice,
+    Failure,
+)
+from browser import browser as browser
+from browser import chromium_path, new_window, windows_of_one_process
+from made.metadata import add_dag, add_params, add_run, push, push_progress, push_report
+from made.reports import (
+    HOSTILE,
+    continuum,
+    evidenced,
+    hostile,
+    make_assignment,
+    make_progress,
+    make_report,
+    succeeding,
+)
+from playwright.sync_api import Browser, BrowserContext, Page
 from sqlalchemy import delete
 from starlette.testclient import TestClient
 
 BASE = "/pluginsv2/segmentation"
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+SERVE = """
+import sys, uvicorn
+from airflow.api_fastapi.app import create_app
+uvicorn.run(create_app(apps="core"), host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
+"""
+"""Serves the app to a browser."""
 
 
 @dataclass
@@ -50,6 +85,7 @@ def filled(metadata_database: None) -> None:
         session.execute(delete(DagRun))  # those that tests of operators left would fill the first page
         for dag_id in ("open", "secret", "empty", HOSTILE):
             add_dag(session, dag_id)
+        add_params(session, "open", {"k_max": 30, "k": Param(None, type=["null", "integer"])})
         for number in range(4):
             triggered = {"k_max": 12} if number == 0 else None
             run = add_run(session, "open", f"manual__{number}", tasks=done, number=number, conf=triggered)
@@ -76,6 +112,7 @@ def filled(metadata_database: None) -> None:
             push_progress(session, apart, make_progress(sweep=f"of data {index}"), ("sweep", index))
         failed = add_run(session, "open", "failed", state=DagRunState.FAILED, tasks=swept, number=6)
         push_progress(session, failed, make_progress(done=30))
+        push(session, failed, ("choose", -1), FAILURE_KEY, Failure(f"k=99 is not in {HOSTILE}").to_json())
         add_run(session, "open", "without", tasks=done, number=7)
         configured = add_run(session, "open", "configured", conf={"secret": "of its own"}, number=40)
         push(session, configured, ("choose", -1), REPORT_KEY, make_report().to_json())
@@ -91,6 +128,7 @@ def filled(metadata_database: None) -> None:
             "half_k_max",
             "profiles",
             "sample",
+            "plane",
             "choices",
             "schema_version",
             "silhouette_rows",
@@ -112,10 +150,12 @@ def filled(metadata_database: None) -> None:
         )
         run = add_run(session, "open", "sampled", tasks=done, number=28)
         push(session, run, ("choose", -1), REPORT_KEY, sampled.to_json())
-        for number, report in ((32, evidenced(make_report())), (33, continuum(make_report()))):
-            run_id = "evidenced" if number == 32 else "continuum"
+        named = succeeding(evidenced(make_report()), "Savers", "", "Travellers")
+        shown = {"evidenced": evidenced(make_report()), "continuum": continuum(make_report()), "named": named}
+        for number, (run_id, report) in enumerate(shown.items(), start=32):
             run = add_run(session, "open", run_id, tasks=done, number=number)
             push(session, run, ("choose", -1), REPORT_KEY, report.to_json())
+            push(session, run, ("choose", -1), ASSIGNMENT_KEY, make_assignment().to_json())
         add_dag(session, "unlike")
         for number, (run_id, report) in enumerate(UNLIKE.items()):
             push_report(session, add_run(session, "unlike", run_id, number=number), report)
@@ -123,6 +163,8 @@ def filled(metadata_database: None) -> None:
         conf.set("scheduler", "allowed_run_id_pattern", ".*")  # as an admin may; it allows little otherwise
         worst = add_run(session, HOSTILE, HOSTILE, tasks=done)
         push_report(session, worst, hostile(HOSTILE))
+        told = make_assignment(uri=HOSTILE, columns={"segment": HOSTILE})
+        push(session, worst, ("choose", -1), ASSIGNMENT_KEY, told.to_json())
 
 
 UNLIKE = {
@@ -226,3 +268,79 @@ def server(request: pytest.FixtureRequest, filled: None) -> Iterator[Server]:
         yield Server(client, known | _useless_tokens(known["admin"]))
     conf.set("core", "auth_manager", before)
     purge_cached_app()
+
+
+@pytest.fixture(scope="session")
+def serve(filled: None) -> Callable[..., AbstractContextManager[str]]:
+    """A function that serves the page with other settings of Airflow's, and gives its address."""
+    return served
+
+
+@pytest.fixture(scope="session")
+def url(filled: None) -> Iterator[str]:
+    """The address of the page, served by Airflow's app in a process of its own, where no login is needed.
+
+    It is not served where there is no browser.
+    """
+    chromium_path()
+    with served(AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True") as address:
+        yield address
+
+
+@contextmanager
+def served(**settings: str) -> Iterator[str]:
+    """Serve the page by Airflow's app in a process of its own, with these settings, and give its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(port)],
+        env=os.environ | settings,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    base = urlsplit(settings.get("AIRFLOW__API__BASE_URL", "")).path.rstrip("/")
+    address = f"http://127.0.0.1:{port}{base}/pluginsv2/segmentation/"
+    deadline = time.monotonic() + 180  # two cores may be busy with other tests
+    try:
+        while True:
+            try:
+                urlopen(address).close()
+                break
+            except HTTPError:  # an answer all the same
+                break
+            except OSError:
+                assert process.poll() is None, "the server ended"
+                assert time.monotonic() < deadline, "the server did not start"
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def is_refusal(message: str) -> bool:
+    """Tell whether a browser says that it refused anything, but for the style attributes that Plotly sets."""
+    return "Content Security Policy" in message and "inline style" not in message
+
+
+@pytest.fixture(scope="module")
+def windows(browser: Browser) -> Iterator[BrowserContext]:
+    """What the windows of a module's tests are opened in."""
+    options = {
+        "viewport": {"width": 1500, "height": 900},
+        "permissions": ["clipboard-read", "clipboard-write"],
+    }
+    with windows_of_one_process(browser, **options) as windows:
+        yield windows
+
+
+@pytest.fixture
+def page(windows: BrowserContext) -> Iterator[Page]:
+    """A window in which nothing may go wrong unseen: an exception or a refused script fails the test."""
+    wrong: list[str] = []
+    with new_window(windows) as page:
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: wrong.append(dialog.message))
+        page.on("console", lambda message: wrong.append(message.text) if is_refusal(message.text) else None)
+        yield page
+    assert wrong == []

@@ -73,19 +73,27 @@ def test_a_shift_is_a_share_of_the_range_that_both_runs_have_together() -> None:
     assert changes.summary.endswith("The centre of segment 0 moved most: +10.0% of \u2068a\u2069's range.")
 
 
-def test_the_nearest_centres_are_matched_first() -> None:
+def test_what_moved_nearly_as_far_as_to_the_next_segment_is_another() -> None:
     changes = drift.between(report((60, 1, 1), (40, 4, 1)), report((70, 3, 1), (30, 9, 1)))
 
-    assert [(match.before, match.after) for match in changes.matches] == [(0, 1), (1, 0)]
+    assert [match.name for match in changes.matches] == ["0 → gone", "1 → 0", "new → 1"]
+
+
+def test_segments_go_by_their_numbers() -> None:
+    before, after = report((60, 1, 1), (40, 9, 9)), report((70, 9, 8), (30, 1, 1))
+    point = dataclasses.replace(after.curve[0], numbers=(1, 12))
+    changes = drift.between(before, dataclasses.replace(after, curve=(point,)))
+
+    assert [match.name for match in changes.matches] == ["0 → 12", "1"]
 
 
 def test_unlike_runs_are_told_before_what_changed() -> None:
     same = report((60, 1, 1), (40, 9, 9))
 
     assert words.drift(drift.between(same, same)) == drift.between(same, same).summary
-    assert words.drift(drift.between(same, same, "k = 1..9, k given")).startswith(
-        "The two runs are not alike: the second one has k = 1..9, k given. What changed may come of that, "
-        "rather than of the customers. The share"
+    assert words.drift(drift.between(same, same, "k = 1..9, k set by you")).startswith(
+        "The two runs are not alike: the second one has k = 1..9, k set by you. What changed may come of "
+        "that, rather than of the customers. The share"
     )
     assert words.drift(None) == "Two runs with a report are needed."
 

@@ -15,14 +15,15 @@ import pytest
 from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
+from airflow_segmentation.reports.report import MAX_REPORT_BYTES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made.metadata import add_dag, add_run, push, push_report
-from made.reports import evidenced, make_progress, make_report
+from made.reports import evidenced, make_progress, make_report, succeeding
 from sqlalchemy import delete, inspect, text
 
 CASES = 300
-SMALL = evidenced(make_report(k_max=10))
+SMALL = succeeding(evidenced(make_report(k_max=10)), "Savers")
 REPORT = {**SMALL.to_json(), "sample": SMALL.to_json()["sample"][:3]}
 SUMMARY, PROGRESS = SMALL.summary().to_json(), make_progress(done=5).to_json()
 ADDRESSES = [
@@ -34,6 +35,7 @@ ADDRESSES = [
     "/run?dag_id=hostile&run_id=bad",
     "/run?dag_id=hostile&run_id=bad&k=3&axis=seconds&log=1&order=-1",
     "/run/sweep.csv?dag_id=hostile&run_id=bad",
+    "/run/segments.csv?dag_id=hostile&run_id=bad&k=3",
     "/run/report.json?dag_id=hostile&run_id=bad",
     "/run/charts.html?dag_id=hostile&run_id=bad",
     "/run?dag_id=hostile&run_id=going",
@@ -118,6 +120,15 @@ def test_one_bad_record_costs_its_own_page_alone(
 
 
 @pytest.mark.parametrize("server", ["simple"], indirect=True)
+@pytest.mark.parametrize("held", ["", "null", "{}", '{"uri": "x", "columns": 7}', '{"uri": "x", "rows": -1}'])
+def test_a_bad_record_of_assigned_customers_is_passed_over(server: Any, pushed: Any, held: str) -> None:
+    pushed(report=json.dumps(REPORT), assignment=held)
+    answer = server.get("/run?dag_id=hostile&run_id=bad")
+    assert answer.status_code == 200
+    assert "Customers assigned" not in answer.text
+
+
+@pytest.mark.parametrize("server", ["simple"], indirect=True)
 @pytest.mark.parametrize(
     "held",
     [
@@ -133,7 +144,7 @@ def test_one_bad_record_costs_its_own_page_alone(
     ids=["empty", "nonsense", "null", "text", "deep", "deeper", "long number", "half a character"],
 )
 def test_what_no_parser_reads_costs_its_own_page_alone(server: Any, pushed: Any, held: str) -> None:
-    pushed(report=held, summary=held, progress=held)
+    pushed(report=held, summary=held, progress=held, assignment=held)
     for path in ADDRESSES:
         assert server.get(path).status_code == (422 if "run_id=bad" in path else 200), path
 
@@ -165,17 +176,22 @@ def test_the_largest_record_that_is_read_is_shown_in_time(server: Any, pushed: A
     segments = 500
     point = {"k": segments, "sse": 1.0, "explained": 0.5, "sizes": [1] * segments}
     worst = {
-        **{name: REPORT[name] for name in REPORT if name not in ("profiles", "stability", "warnings")},
+        **{
+            name: REPORT[name]
+            for name in REPORT
+            if name not in ("profiles", "published", "rules", "stability", "warnings")
+        },
         "k": segments,
-        "features": [{"name": "n" * 200, "minimum": 0, "maximum": 9}] * 72,
+        "features": [{"name": "n" * 200, "minimum": 0, "maximum": 9}] * 200,
         "curve": [{"k": k, "sse": 1, "explained": 0} for k in range(1, 500)]
-        + [{**point, "centers": [[1] * 72] * segments}],
-        "sample": [[1] * 72] * 400,
+        + [{**point, "centers": [[1] * 200] * segments}],
+        "sample": [[1] * 200] * 600,
+        "plane": {"center": [1] * 200, "axes": [[1] * 200] * 2, "shares": [0.5, 0.2], "rows": 9},
         "choices": [],
         "half_range": None,
     }
     held = json.dumps(worst)
-    assert 200_000 < len(held) < 256_000
+    assert 700_000 < len(held) < 2 * MAX_REPORT_BYTES
     pushed(report=held)
     for path in ADDRESSES:
         if "run_id=bad" in path or "before" in path:

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, urlsplit
-from urllib.request import urlopen
 
 import pytest
 from airflow.models.dagrun import DagRun
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState
-from axe_playwright_python.sync_playwright import Axe
-from browser import browser as browser
+from browser import serious, shown
 from made.metadata import add_dag, add_run, push_progress, push_report
 from made.reports import HOSTILE, make_progress, make_report
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from sqlalchemy import delete, update
 
-SERVE = """
-import sys, uvicorn
-from airflow.api_fastapi.app import create_app
-uvicorn.run(create_app(apps="core"), host="127.0.0.1", port=int(sys.argv[1]), log_level="error")
-"""
 RUN = "run?dag_id=open&run_id="
 STATES = {
     "report": RUN + "manual__0",
     "another k, second axis, log": RUN + "manual__0&k=3&axis=silhouette&log=1",
     "older report": RUN + "older",
     "evidence": RUN + "evidenced&order=again",
+    "published": RUN + "named",
     "no groups": RUN + "continuum&k=12",
     "mapped": RUN + "mapped&task_id=choose&map_index=1",
     "running": RUN + "running",
@@ -49,67 +39,6 @@ STATES = {
     "hostile": f"run?dag_id={quote(HOSTILE, safe='')}&run_id={quote(HOSTILE, safe='')}",
 }
 """Every state of the page, and where it is."""
-
-
-@pytest.fixture(scope="module")
-def url(browser: Browser, filled: None) -> Iterator[str]:
-    """The address of the page, served by Airflow's app in a process of its own, where no login is needed."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(port)],
-        env=os.environ | {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}/pluginsv2/segmentation/"
-    deadline = time.monotonic() + 60
-    try:
-        while True:
-            try:
-                urlopen(address).close()
-                break
-            except OSError:
-                assert process.poll() is None, "the server ended"
-                assert time.monotonic() < deadline, "the server did not start"
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A window in which nothing may go wrong unseen: an exception or a refused script fails the test."""
-    context = browser.new_context(
-        viewport={"width": 1500, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
-    )
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", lambda dialog: wrong.append(dialog.message))
-    page.on("console", lambda message: wrong.append(message.text) if "script-src" in message.text else None)
-    yield page
-    context.close()
-    assert wrong == []
-
-
-def shown(page: Page, address: str) -> Page:
-    """Open an address and wait until every chart on it is drawn."""
-    page.goto(address)
-    expect(page.locator(".plot:not(:has(.main-svg))")).to_have_count(0)
-    return page
-
-
-def serious(page: Page) -> list[str]:
-    """Return the serious and critical violations that axe-core finds."""
-    violations = Axe().run(page).response["violations"]
-    return [
-        f"{violation['id']}: {[node['html'][:120] for node in violation['nodes']][:3]}"
-        for violation in violations
-        if violation["impact"] in ("serious", "critical")
-    ]
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -132,7 +61,7 @@ def test_the_list_needs_no_scrolling_sideways_at_900_pixels(url: str, page: Page
     assert table.evaluate("element => element.scrollWidth <= element.clientWidth")
 
 
-@pytest.mark.parametrize("state", ["evidence", "no groups", "older report", "hostile"])
+@pytest.mark.parametrize("state", ["evidence", "published", "no groups", "older report", "hostile"])
 def test_the_page_of_a_run_fits_a_telephone(url: str, page: Page, state: str) -> None:
     page.set_viewport_size({"width": 360, "height": 780})
     shown(page, url + STATES[state])
@@ -140,7 +69,7 @@ def test_the_page_of_a_run_fits_a_telephone(url: str, page: Page, state: str) ->
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-@pytest.mark.parametrize("state", ["report", "evidence", "dag", "running"])
+@pytest.mark.parametrize("state", ["report", "evidence", "published", "dag", "running"])
 def test_every_chart_has_a_summary_and_a_table(url: str, page: Page, state: str) -> None:
     shown(page, url + STATES[state])
 
@@ -183,7 +112,7 @@ def test_a_view_that_could_not_be_fetched_is_asked_for_again(url: str, page: Pag
         lost.append(route.request.url)
         route.abort() if len(lost) < 3 else route.continue_()
 
-    page.route("**/run?*", lose)
+    page.route(lambda address: "k=5" in address, lose)
     page.locator("#k").fill("5")
 
     expect(page.locator("#elbow")).to_have_attribute("data-k", "5")
@@ -207,8 +136,10 @@ def test_the_view_follows_the_arrow_keys_without_a_reload(url: str, page: Page) 
     expect(page.locator("#segments tbody tr")).to_have_count(10)
     expect(page.locator("#announcement")).to_contain_text("k = 10: SSE")
     expect(page.locator("#k-slider")).to_be_focused()
-    sizes = page.evaluate("document.querySelector('#sizes-plot').data[0].y")
-    assert sizes == list(report.curve[9].sizes or ())
+    page.wait_for_function(
+        "sizes => String(document.querySelector('#sizes-plot').data[0].y) === String(sizes)",
+        arg=list(report.curve[9].sizes or ()),
+    )
     assert page.evaluate("window.same")
     assert "k=10" in page.url
 
@@ -262,7 +193,7 @@ def test_the_k_of_the_evidence_is_looked_at_by_its_link_and_the_rest_of_the_view
     expect(page.locator("#elbow")).to_have_attribute("data-k", "5")
     expect(page.locator("#axis")).to_have_value("silhouette")
     expect(page.locator("#announcement")).to_contain_text("When rows are drawn anew: 5 stable.")
-    assert page.evaluate(ring) == 5
+    page.wait_for_function(f"() => {ring} === 5")
     assert "axis=silhouette" in page.url
 
 
@@ -379,6 +310,8 @@ def test_the_curve_grows_and_settles_into_the_report_without_a_reload(
 
     expect(page.locator("#chosen-k")).to_have_text("6")
     expect(page.locator("#elbow .main-svg").first).to_be_visible()
+    page.locator("#summary").get_by_role("button", name="What is: Silhouette").click()
+    expect(page.locator("#about-silhouette")).to_be_visible()
     assert page.evaluate("window.same")
     assert page.locator("main").get_attribute("data-poll") is None
 
@@ -477,8 +410,15 @@ def test_the_boxes_of_a_dag_tell_which_runs_are_drawn(url: str, page: Page) -> N
         expect(drawn).to_have_count(left)
     expect(drawn).to_have_text(["run-10"])
     page.get_by_label("run-10", exact=True).press("Space")
-    expect(drawn).to_have_count(3)
-    expect(page.get_by_role("checkbox", checked=True)).to_have_count(3)
+    expect(page.locator("#curves figcaption")).to_have_text("No run chosen.")
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(0)
+    assert serious(page) == []
+    page.locator("#before").select_option("run-3")
+    expect(page.locator("#drift figcaption")).not_to_be_empty()
+    expect(page.get_by_role("checkbox", checked=True)).to_have_count(0)
+    page.get_by_label("run-4", exact=True).press("Space")
+    expect(drawn).to_have_text(["run-4"])
+    expect(page.locator("#curves .main-svg").first).to_be_visible()
 
 
 def test_a_chart_is_saved_as_a_picture(url: str, page: Page, tmp_path: Path) -> None:
@@ -493,29 +433,42 @@ def test_a_chart_is_saved_as_a_picture(url: str, page: Page, tmp_path: Path) -> 
     assert (tmp_path / "elbow.png").stat().st_size > 10_000
 
 
-def test_the_downloaded_page_draws_its_charts_without_a_server(url: str, page: Page, tmp_path: Path) -> None:
+def test_the_report_taken_away_is_whole_without_a_server(url: str, page: Page, tmp_path: Path) -> None:
     shown(page, url + RUN + "evidenced&k=3")
     page.get_by_text("Download", exact=True).click()
     with page.expect_download() as download:
-        page.get_by_role("link", name="Charts").click()
-    download.value.save_as(tmp_path / "charts.html")
+        page.get_by_role("link", name="Whole report").click()
+    download.value.save_as(tmp_path / "report.html")
     requests: list[str] = []
+    refused: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: refused.append(message.text))
 
-    shown(page, (tmp_path / "charts.html").as_uri())
+    page.goto((tmp_path / "report.html").as_uri())
 
-    expect(page.locator("#elbow .main-svg").get_by_text("k = 8", exact=True)).to_be_visible()
-    expect(page.locator("#gap .main-svg").get_by_text("k = 5", exact=True)).to_be_visible()
-    assert {urlsplit(request).scheme for request in requests} <= {"file", "data", "blob"}
+    expect(page.locator("#elbow svg").get_by_text("k = 8", exact=True)).to_be_visible()
+    expect(page.locator("#gap svg").get_by_text("k = 5", exact=True)).to_be_visible()
+    expect(page.locator("#answer")).to_have_text(re.compile("Clear groups; the evidence is for k = 5"))
+    expect(page.locator("#profiles tbody tr")).to_have_count(3)
+    assert page.locator("main").evaluate("main => getComputedStyle(main).display") == "grid"
+    page.get_by_role("button", name="What is: Gap").first.press("Enter")
+    expect(page.locator("#about-gap")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert serious(page) == []
+    assert {urlsplit(request).scheme for request in requests} <= {"file", "data"}
+    assert refused == []
 
 
-def test_plotly_comes_from_the_cache_the_second_time(url: str, page: Page) -> None:
+def test_plotly_comes_from_the_cache_the_second_time(url: str, browser: Browser) -> None:
+    context = browser.new_context()
+    page = context.new_page()
     transferred = """performance.getEntriesByType('resource')
         .filter(entry => entry.name.includes('plotly.min.js')).map(entry => entry.transferSize)"""
 
     first = shown(page, url + STATES["report"]).evaluate(transferred)
     second = shown(page, url + STATES["dag"]).evaluate(transferred)
 
+    context.close()
     assert first[0] > 1_000_000
     assert second == [0]
 

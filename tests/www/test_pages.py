@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import html
-import io
 import re
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from airflow_segmentation.reports.report import CurvePoint, Feature, Report
-from airflow_segmentation.www import figures, pages, words
+from airflow_segmentation.www import pages, words
 from airflow_segmentation.www.runs import Run, Task
 from made.reports import continuum, evidenced, make_report
 
@@ -35,11 +33,34 @@ FEATURES = (Feature("a", 0.0, 9.0, 1.6, 5.0), Feature("b", 0.0, 90.0, 38.0, 20.0
 
 def test_scores_stand_beside_their_change_against_the_chosen_k() -> None:
     assert pages.scores(of_two(), 3) == [
-        ("SSE", "150", "-25.0%"),
-        ("Explained", "70.0%", "+10.0 points"),
-        ("Silhouette", "0.46", "-0.04"),
+        ("sse", "SSE", "150", "-25.0%"),
+        ("explained", "Variation explained", "70.0%", "+10.0 points"),
+        ("silhouette", "Silhouette", "0.46", "-0.04, worse"),
     ]
     assert [change for *_, change in pages.scores(of_two(), 2)] == ["", "", ""]
+
+
+def test_a_change_says_whether_it_is_better_where_its_best_k_can_be_too_large() -> None:
+    two, three = of_two().curve
+    scores: tuple[dict[str, float | None], ...] = (
+        {"silhouette": 0.504, "calinski_harabasz": 100.0, "davies_bouldin": 0.8},
+        {"silhouette": 0.501, "calinski_harabasz": 110.0, "davies_bouldin": 1.0},
+    )
+    scored = [
+        dataclasses.replace(point, seconds=point.k / 10, scores=known)
+        for point, known in zip((two, three), scores, strict=True)
+    ]
+
+    changes = {name: change for name, *_, change in pages.scores(of_two(curve=tuple(scored)), 3)}
+
+    assert changes == {
+        "sse": "-25.0%",
+        "explained": "+10.0 points",
+        "silhouette": "the same",
+        "calinski_harabasz": "+10.0%, better",
+        "davies_bouldin": "+25.0%, worse",
+        "seconds": "",
+    }
 
 
 @pytest.mark.parametrize(
@@ -147,7 +168,7 @@ def test_a_report_of_before_there_was_evidence_has_none_on_its_page() -> None:
     assert told(page, "chosen-k") == "8"
     for element_id in ("structure", "evidence", "gap", "sort-order-again"):
         assert f'id="{element_id}"' not in page
-    assert "omes again" not in page
+    assert "omes again" not in page.partition('<aside class="note"')[0]  # what terms mean stands at the end
 
 
 def test_why_the_evidence_is_for_its_k_is_said_once() -> None:
@@ -199,15 +220,17 @@ def test_until_includes_its_day() -> None:
     assert query.until == datetime(2026, 3, 15, tzinfo=timezone.utc)
 
 
-@pytest.mark.parametrize("report", [make_report(), evidenced(make_report())])
-def test_the_csv_of_a_sweep_has_every_figure_under_its_name(report: Report) -> None:
-    rows = list(csv.DictReader(io.StringIO(pages.sweep_csv(report))))
+def test_what_is_not_stored_at_a_k_is_said_with_why_and_what_to_do() -> None:
+    report = make_report()
+    bare = tuple(
+        dataclasses.replace(point, centers=None, sizes=None) if point.k == 20 else point
+        for point in report.curve
+    )
+    run = Run("d", "r", "success", datetime(2026, 3, 14, tzinfo=timezone.utc), {})
+    task = Task("choose", -1)
+    context = pages.run_page(run, task, [task], dataclasses.replace(report, curve=bare), {"k": "20"}, {})
 
-    assert list(rows[0]) == [
-        *("k", "sse", "explained", "silhouette", "calinski_harabasz", "davies_bouldin", "seconds"),
-        *("iterations", "gap", "gap_se"),
-    ]
-    for row, point in zip(rows, report.curve, strict=True):
-        for name, text in row.items():
-            value = figures.value_of(point, name)
-            assert text == ("" if value is None else str(value))
+    for page in (pages.render("run.html", **context), pages.self_contained(context)):
+        for what in ("Sizes", "Centres", "Rows to draw"):
+            assert f"{what} for k = 20 were not stored: a report keeps below a size" in page
+        assert "To see them, trigger the Dag with k = 20." in page

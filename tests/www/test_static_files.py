@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from airflow_segmentation.www.static_files import PLOTLY, path_of, static_url, tag
 
-NAMES = ["page.css", "plotly.css", "page.js", "charts.js", "colour-mode.js", PLOTLY]
+SCRIPTS = ["page.js", "charts.js", "colour-mode.js", "paper.js", "plotly-styles.js"]
+NAMES = ["page.css", "plotly.css", *SCRIPTS, PLOTLY]
 
 
 def path(name: str) -> str:

@@ -49,18 +49,42 @@ WORDS: list[tuple[Callable[..., Any], dict[str, Any], str | None]] = [
     (
         words.half_range,
         {"half_range": Choice("kneedle", 8)},
-        "With k_max = 15 instead of 30, k would be the same.",
+        "The range swept makes no difference: k = 8 for k up to 15, too.",
     ),
-    (words.half_range, {"half_range": Choice("kneedle", 5)}, "With k_max = 15 instead of 30, k would be 5."),
+    (
+        words.half_range,
+        {"half_range": Choice("kneedle", 5)},
+        "The elbow depends on the range swept: k = 5 for k up to 15, k = 8 for k up to 30.",
+    ),
+    (
+        words.half_range,
+        {"half_range": Choice("silhouette", 5), "method": "silhouette", "decided_by": "silhouette"},
+        "The k of Silhouette depends on the range swept: k = 5 for k up to 15, k = 8 for k up to 30.",
+    ),
     (
         words.half_range,
         {"half_range": Choice("kneedle", 15)},
-        "With k_max = 15 instead of 30, k would be 15, the last of that range.",
+        "The elbow depends on the range swept: k = 15, the last, for k up to 15, k = 8 for k up to 30.",
     ),
     (
         words.half_range,
         {"half_range": Choice("kneedle", None)},
-        "With k_max = 15 instead of 30, no k would be found.",
+        "The elbow depends on the range swept: none for k up to 15, k = 8 for k up to 30.",
+    ),
+    (
+        words.half_range,
+        {"half_range": Choice("kneedle", None), "decided_by": "chord"},
+        "The range swept makes no difference: none for k up to 15, too.",
+    ),
+    (
+        words.half_range,
+        {
+            "half_range": Choice("kneedle", 5),
+            "warnings": (
+                "The elbow depends on the range swept: k = 5 for k up to 15, k = 8 for k up to 30. Oh",
+            ),
+        },
+        None,
     ),
     (words.half_range, {"half_range": None}, None),
     (words.half_range, {"decided_by": "given"}, None),
@@ -79,7 +103,7 @@ def test_what_is_said_of_a_report(
     [
         ("kneedle", "kneedle", "Kneedle chose k = 2"),
         ("kneedle", "chord", "Kneedle found no elbow; Chord chose k = 2"),
-        ("kneedle", "given", "k = 2 was given"),
+        ("kneedle", "given", "You set k = 2"),
     ],
 )
 def test_the_elbow_is_told_with_how_it_was_found(method: str, decided_by: str, said: str) -> None:
@@ -87,7 +111,7 @@ def test_the_elbow_is_told_with_how_it_was_found(method: str, decided_by: str, s
     report = dataclasses.replace(make_report(), curve=curve, k=2, method=method, decided_by=decided_by)
 
     assert words.elbow(report) == (
-        f"SSE falls from 90 at k = 1 to 30.5 at k = 2. {said}, where 66.1% of it is explained."
+        f"SSE falls from 90 at k = 1 to 30.5 at k = 2. {said}, which explains 66.1% of the variation."
     )
 
 
@@ -245,3 +269,30 @@ def test_a_sweep_under_way_is_told_by_its_last_k() -> None:
     assert words.growing(Progress(done=2, total=5, curve=((1.0, 9.0), (2.0, 4.0)))) == (
         "So far SSE has fallen to 4 at k = 2."
     )
+
+
+def told(started: str | None, now: str | None, *, done: int = 10, before: int = 0, total: int = 30) -> str:
+    """Return what is said at a time of a sweep that began at another and told of itself after a minute."""
+    progress = Progress(
+        done=done, total=total, started_at=started, updated_at="2026-03-14T09:01:00+00:00", before=before
+    )
+    return words.progress(progress, datetime.fromisoformat(f"2026-03-14T{now}+00:00") if now else None)
+
+
+def test_progress_says_how_long_it_took_and_what_is_left_once_that_can_be_told() -> None:
+    nine = "2026-03-14T09:00:00+00:00"
+    left = "; at this pace about"
+    after = "left. Scores come after the steps."
+    assert told(nine, "09:01:00") == f"10 of 30 steps done in 1 minute{left} 2 minutes {after}"
+    assert told(nine, "09:00:20") == f"10 of 30 steps done in 20 seconds{left} 40 seconds {after}"
+    assert told(nine, "12:00:00") == f"10 of 30 steps done in 3 hours{left} 6 hours {after}"
+    assert told(nine, "09:01:00", before=7) == f"10 of 30 steps done in 1 minute{left} 7 minutes {after}"
+    assert told(nine, "09:01:00", before=8) == "10 of 30 steps done in 1 minute."
+    assert told(nine, "09:00:04") == "10 of 30 steps done in 4 seconds."
+    assert told(nine, "10:00:00", done=30) == "30 of 30 steps done in 1 minute."
+    assert told(nine, None) == "10 of 30 steps done in 1 minute."
+
+
+@pytest.mark.parametrize("started", [None, "", "soon", "2026-03-14", "2027-01-01T00:00:00+00:00"])
+def test_progress_says_nothing_of_a_beginning_that_is_none(started: str | None) -> None:
+    assert told(started, "09:01:00") == "10 of 30 steps done."

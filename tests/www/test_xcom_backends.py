@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 import pytest
 from airflow.providers.common.io.xcom import backend as common_io
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow_segmentation.operators import ElbowOperator, KMeansSweepOperator
-from airflow_segmentation.reports.records import are_records_past
+from airflow_segmentation.reports.records import are_records_past, pull_record, push_record
+from airflow_segmentation.reports.report import REPORT_KEY
 from running import api_server as api_server
 from running import callbacks_as_on_a_worker as callbacks_as_on_a_worker
 from running import run_dag as run_dag
@@ -106,21 +107,30 @@ def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     forget()
 
 
-@pytest.fixture
-def segmented(server: Any, run_dag: Callable[..., Any], tmp_path: Path) -> Callable[[str], Shown]:
+@pytest.fixture(scope="module")
+def segmented(
+    server: Any, run_dag: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Shown]:
     """A function that runs a Dag of sweep and elbow."""
+    folder = tmp_path_factory.mktemp("segmented")
+    data = folder / "customers.csv"
+    data.write_text(CUSTOMERS)
 
     def run(dag_id: str) -> Shown:
-        data = tmp_path / "customers.csv"
-        data.write_text(CUSTOMERS)
         with DAG(dag_id, schedule=None) as dag:
             sweep = KMeansSweepOperator(task_id="sweep", data=str(data), k_max=8)
-            ElbowOperator(task_id="choose", sweep=sweep.output, model_path=str(tmp_path / "model.skops"))
+            ElbowOperator(task_id="choose", sweep=sweep.output, model_path=str(folder / "model.skops"))
         run = run_dag(dag)
         assert run.states == {"sweep": "success", "choose": "success"}
         return Shown(dag_id, run.dag_run.run_id, server, run.xcom("choose"))
 
     return run
+
+
+@pytest.fixture(scope="module")
+def without(segmented: Callable[[str], Shown]) -> Shown:
+    """A run whose XComs lie where Airflow puts them by default."""
+    return segmented("plain")
 
 
 only_simple = pytest.mark.parametrize("server", ["simple"], indirect=True)
@@ -138,9 +148,14 @@ only_simple = pytest.mark.parametrize("server", ["simple"], indirect=True)
     ],
 )
 def test_pages_show_what_they_show_without_the_backend(
-    segmented: Any, backend: Any, monkeypatch: Any, kind: Any, threshold: int, in_database: bool
+    segmented: Any,
+    without: Shown,
+    backend: Any,
+    monkeypatch: Any,
+    kind: Any,
+    threshold: int,
+    in_database: bool,
 ) -> None:
-    without = segmented(f"plain_{kind.__name__}_{threshold}")
     backend(kind, threshold)
     monkeypatch.setenv("AIRFLOW__SEGMENTATION__REPORTS_IN_DATABASE", str(in_database))
     shown = segmented(f"stored_{kind.__name__}_{threshold}")
@@ -155,6 +170,43 @@ def test_pages_show_what_they_show_without_the_backend(
     assert json.loads(shown.get("/report.json"))["curve"][2]["sizes"] == [30, 30, 30]
     assert shown.listed().count("cannot be read") == 0 < shown.listed().count("<strong>3</strong>")
     assert "1 report of the task choose" in shown.dag()
+
+
+class Pushing(BaseOperator):
+    """Pushes a record, as ElbowOperator does."""
+
+    def execute(self, context: Any) -> None:
+        push_record(context, REPORT_KEY, {"k": 3})
+
+
+class Pulling(BaseOperator):
+    """Succeeds where it finds that record."""
+
+    def execute(self, context: Any) -> None:
+        assert pull_record(context, REPORT_KEY, "push") == {"k": 3}
+
+
+@pytest.mark.parametrize(
+    ("kind", "threshold", "in_database"),
+    [
+        (BaseXCom, -1, False),
+        (common_io.XComObjectStorageBackend, 0, False),
+        (Sealing, -1, False),
+        (Sealing, -1, True),
+        (SealingStore, 0, True),
+    ],
+)
+def test_a_task_reads_the_record_of_another_whatever_the_backend(
+    run_dag: Any, backend: Any, monkeypatch: Any, kind: Any, threshold: int, in_database: bool
+) -> None:
+    backend(kind, threshold)
+    monkeypatch.setenv("AIRFLOW__SEGMENTATION__REPORTS_IN_DATABASE", str(in_database))
+    with DAG(f"pulled_{kind.__name__}_{in_database}", schedule=None) as dag:
+        Pushing(task_id="push") >> Pulling(task_id="pull")
+
+    run = run_dag(dag)
+
+    assert run.states == {"push": "success", "pull": "success"}
 
 
 @only_simple

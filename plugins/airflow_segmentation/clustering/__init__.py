@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_segmentation.clustering.assigning import Assigner as Assigner
+    from airflow_segmentation.clustering.distances import distance_percentiles as distance_percentiles
     from airflow_segmentation.clustering.elbow import Elbow as Elbow
     from airflow_segmentation.clustering.elbow import choose_k as choose_k
     from airflow_segmentation.clustering.elbow import chord as chord
@@ -20,21 +21,28 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.evidence import recommend as recommend
     from airflow_segmentation.clustering.moments import Moments as Moments
     from airflow_segmentation.clustering.moments import moments_of as moments_of
+    from airflow_segmentation.clustering.plane import principal_plane as principal_plane
     from airflow_segmentation.clustering.points import assign as assign
     from airflow_segmentation.clustering.quantiles import Segmenting as Segmenting
     from airflow_segmentation.clustering.quantiles import describe as describe
     from airflow_segmentation.clustering.rows import ArrayRows as ArrayRows
     from airflow_segmentation.clustering.rows import Rows as Rows
     from airflow_segmentation.clustering.rows import TableRows as TableRows
+    from airflow_segmentation.clustering.rules import find_rules as find_rules
     from airflow_segmentation.clustering.scores import calinski_harabasz as calinski_harabasz
     from airflow_segmentation.clustering.scores import compute_score as compute_score
     from airflow_segmentation.clustering.scores import davies_bouldin as davies_bouldin
     from airflow_segmentation.clustering.scores import silhouette as silhouette
     from airflow_segmentation.clustering.scores import silhouette_sample as silhouette_sample
+    from airflow_segmentation.clustering.shifts import (
+        population_stability_index as population_stability_index,
+    )
     from airflow_segmentation.clustering.stability import Resamples as Resamples
     from airflow_segmentation.clustering.stability import sweep_resamples as sweep_resamples
     from airflow_segmentation.clustering.structure import Structure as Structure
     from airflow_segmentation.clustering.structure import measure_structure as measure_structure
+    from airflow_segmentation.clustering.studying import Studied as Studied
+    from airflow_segmentation.clustering.studying import study as study
     from airflow_segmentation.clustering.sweep import RangeCut as RangeCut
     from airflow_segmentation.clustering.sweep import Step as Step
     from airflow_segmentation.clustering.sweep import Sweep as Sweep
@@ -53,11 +61,15 @@ _HOMES = {
     "count_choices": "elbow",
     "davies_bouldin": "scores",
     "describe": "quantiles",
+    "distance_percentiles": "distances",
     "Elbow": "elbow",
+    "find_rules": "rules",
     "KMeansSweep": "estimator",
     "Moments": "moments",
     "measure_structure": "structure",
     "moments_of": "moments",
+    "population_stability_index": "shifts",
+    "principal_plane": "plane",
     "recommend": "evidence",
     "RangeCut": "sweep",
     "Resamples": "stability",
@@ -67,6 +79,8 @@ _HOMES = {
     "silhouette_sample": "scores",
     "Step": "sweep",
     "Structure": "structure",
+    "Studied": "studying",
+    "study": "studying",
     "Sweep": "sweep",
     "sweep_resamples": "stability",
     "sweep_rows": "sweep",

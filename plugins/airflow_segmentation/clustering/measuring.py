@@ -50,8 +50,8 @@ def _by_cells(rows: Floats, weights: Floats, centers: list[Floats]) -> list[Floa
     hubs = centers[-1]
     for which in _binned(rows, bins) if is_binned else grouped(assign(rows, hubs), len(hubs)):
         if len(which):
-            cell = np.ascontiguousarray(rows[which].T)
-            _add(amounts, every, cell, weights[which], may_be_halved=is_binned)
+            cell = np.ascontiguousarray(rows.take(which, axis=0).T)
+            _add(amounts, every, cell, weights.take(which), may_be_halved=is_binned)
     return np.split(amounts, every.begins[1:])
 
 
@@ -111,8 +111,8 @@ def _add(amounts: Floats, every: _Centers, columns: Floats, weights: Floats, *, 
         widest = points[half.argmax()]
         above = widest > widest.mean()
         if above.any():
-            for side in (~above, above):
-                _add(amounts, every, columns[:, side], weights[side], may_be_halved=True)
+            for side in (np.flatnonzero(~above), np.flatnonzero(above)):
+                _add(amounts, every, columns.take(side, axis=1), weights.take(side), may_be_halved=True)
             return
     offsets = every.all[near] - middle
     product = np.hstack([-2.0 * offsets, np.einsum("ij,ij->i", offsets, offsets)[:, None]])
@@ -137,26 +137,36 @@ def _alone(points: Floats, weights: Floats, product: Floats) -> Floats:
 
 
 def _shared(points: Floats, weights: Floats, product: Floats, sizes: Ints) -> Floats:
-    """Return what rows amount to that may be of several segments, for so many centres of each of some k."""
-    found = np.zeros((len(product), 3))
-    ends = np.cumsum(sizes)
-    begins = (ends - sizes).tolist()
-    parts = [slice(begin, end) for begin, end in zip(begins, ends.tolist(), strict=True)]
-    owner = np.repeat(np.arange(len(sizes)), sizes)
-    for block in blocks(points.shape[1], _at_a_time(product)):
-        distances = product @ points[:-1, block]
-        nearest = np.empty((len(sizes), distances.shape[1]))
-        for part, own in zip(parts, nearest, strict=True):
-            np.minimum.reduce(distances[part], axis=0, out=own)
-        hits = distances == nearest[owner]
+    """Return what rows amount to that may be of several segments, for so many centres of each of some k.
+
+    All k with equally many centres are looked at together: few large steps take less time than many small
+    ones, and threads seldom wait for Python's lock.
+    """
+    found = np.empty((len(product), 3))
+    firsts = np.cumsum(sizes) - sizes
+    for size in np.unique(sizes).tolist():
+        own = firsts[sizes == size, None] + np.arange(size)
+        found[own] = _compared(points, weights, product[own])
+    return found
+
+
+def _compared(points: Floats, weights: Floats, product: Floats) -> Floats:
+    """Return the same, of shape (n_k, n_centers, 3), where every k has equally many centres."""
+    count, size, _ = product.shape
+    found = np.zeros((count, size, 3))
+    flat = product.reshape(count * size, -1)
+    for block in blocks(points.shape[1], _at_a_time(flat)):
+        distances = (flat @ points[:-1, block]).reshape(count, size, -1)
+        nearest = distances.min(axis=1)
+        hits = distances == nearest[:, None]
         if np.count_nonzero(hits) > nearest.size:  # a point between two centres belongs to the first
-            for part, size in zip(parts, sizes.tolist(), strict=True):
-                hits[part] = distances[part].argmin(axis=0) == np.arange(size)[:, None]
-        mine = hits.astype(float)
-        squares = _squares(nearest, points[-1, block])
-        measures = np.stack([np.ones_like(squares), squares, np.sqrt(squares)], axis=1) * weights[block]
-        for part, each in zip(parts, measures, strict=True):
-            found[part] += mine[part] @ each.T
+            hits = distances.argmin(axis=1)[:, None] == np.arange(size)[:, None]
+        measures = np.empty((count, 3, nearest.shape[1]))
+        measures[:, 0] = 1.0
+        measures[:, 1] = _squares(nearest, points[-1, block])
+        np.sqrt(measures[:, 1], out=measures[:, 2])
+        measures *= weights[block]
+        found += hits.astype(float) @ measures.transpose(0, 2, 1)
     return found
 
 

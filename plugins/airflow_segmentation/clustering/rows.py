@@ -241,7 +241,7 @@ def _moments(place: int, blocks: Iterable[Block]) -> Arrays:
     for rows, weights in blocks:
         weighted = rows if weights is None else rows * weights[:, None]
         weight = weight + (len(rows) if weights is None else weights.sum())
-        total = total + weighted.sum(axis=0)
+        total = total + np.einsum("ij->j", weighted)  # of few columns four times faster than sum
         squares = squares + np.einsum("ij,ij->j", weighted, rows)
     return [weight, total, squares]
 
@@ -259,7 +259,8 @@ def _far_ones(
     rng, kept = np.random.default_rng([seed, place]), []
     for rows, weights in blocks:
         own = np.ones(len(rows)) if weights is None else weights
-        far = ((rows - mean) ** 2).sum(axis=1)
+        offsets = rows - mean
+        far = np.einsum("ij,ij->i", offsets, offsets)
         chance = chances(own, far, size, weight, scatter)
         drawn = rng.random(len(rows)) < chance
         kept.append((rows[drawn], own[drawn] / chance[drawn]))

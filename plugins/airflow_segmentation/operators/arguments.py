@@ -9,13 +9,16 @@ import os
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from airflow_segmentation.errors import InputError, has_control
 from airflow_segmentation.storage.addresses import without_secrets
 
-_NOTHING = (None, "", "None", "null")
+LONGEST_TITLE = 250
+
+NOTHING = (None, "", "None", "null")
+"""What a template leaves where there is nothing."""
 
 _shown = reprlib.Repr()
 """How a value is shown in a message, whatever a param or a task made of it."""
@@ -32,7 +35,7 @@ def as_uri(name: str, value: Any) -> str:
             f"{name} holds {len(value)} paths and should be one; map this task too, with "
             f".partial(…).expand({name}=…)"
         )
-    if not isinstance(value, (str, os.PathLike)) or str(value).strip() in _NOTHING or has_control(str(value)):
+    if not isinstance(value, (str, os.PathLike)) or str(value).strip() in NOTHING or has_control(str(value)):
         shown = without_secrets(value) if isinstance(value, str) else value
         raise InputError(
             f"{name}={_shown.repr(shown)} should be a path or a URI; look at the template or the task that "
@@ -41,12 +44,34 @@ def as_uri(name: str, value: Any) -> str:
     return str(value)
 
 
+def as_optional_uri(name: str, value: Any) -> str | None:
+    """Return a path or URI argument, or None where a template left nothing.
+
+    :raises InputError: if the value is neither.
+    """
+    return None if value in NOTHING else as_uri(name, value)
+
+
 def as_name(name: str, value: Any) -> str | None:
     """Return the name of a column, or None where a template left nothing.
 
     :raises InputError: if the value is neither.
     """
     return _optional_text(name, value, "the name of one column")
+
+
+def as_title(name: str, value: Any) -> str:
+    """Return what something is called elsewhere, in one line.
+
+    :raises InputError: if the value is none, or longer than anybody reads.
+    """
+    title = _optional_text(name, value, "text in one line")
+    if title is None or not title.strip() or len(title) > LONGEST_TITLE:
+        raise InputError(
+            f"{name}={_shown.repr(value)} should be text of 1 to {LONGEST_TITLE} characters; look at the "
+            "template or the task that it comes from"
+        )
+    return title
 
 
 def as_connection(value: Any) -> str | None:
@@ -58,7 +83,7 @@ def as_connection(value: Any) -> str | None:
 
 
 def _optional_text(name: str, value: Any, what: str) -> str | None:
-    if value in _NOTHING:
+    if value in NOTHING:
         return None
     if not isinstance(value, str) or has_control(value):
         raise InputError(f"{name}={_shown.repr(value)} should be {what}")
@@ -70,12 +95,22 @@ def as_digest(name: str, value: Any) -> str | None:
 
     :raises InputError: if the value is neither.
     """
-    if value in _NOTHING:
+    if value in NOTHING:
         return None
     if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
         raise InputError(
             f"{name}={_shown.repr(value)} should be the model_digest that ElbowOperator returned"
         )
+    return value
+
+
+def as_one_of(name: str, value: Any, choices: Collection[str]) -> str:
+    """Return an argument that is one of the choices.
+
+    :raises InputError: if the value is none of them.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{name}={_shown.repr(value)} should be one of {', '.join(map(repr, choices))}")
     return value
 
 
@@ -95,7 +130,7 @@ def as_optional_int(name: str, value: Any, minimum: int) -> int | None:
 
     :raises InputError: if the value is neither.
     """
-    if value in _NOTHING:
+    if value in NOTHING:
         return None
     try:
         if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
@@ -113,7 +148,7 @@ def as_names(name: str, value: Sequence[str] | str | None) -> list[str] | None:
 
     :raises InputError: if the value is none of them, is an empty list, or names one twice.
     """
-    if value in _NOTHING:
+    if value in NOTHING:
         return None
     if isinstance(value, str):
         if value.lstrip().startswith("["):

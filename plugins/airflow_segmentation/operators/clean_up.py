@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from airflow_segmentation.operators.lineage import Traced, Used
+from airflow_segmentation.operators.telling import telling
+from airflow_segmentation.storage.files import storage_path
 from airflow_segmentation.storage.outputs import remove_outputs
 
 if TYPE_CHECKING:
@@ -14,7 +19,7 @@ INTERMEDIATE = ("table.parquet", "scaled.parquet", "sweep.parquet")
 """The tables that one task leaves for the next. Segments, the model and the report are what a run is for."""
 
 
-class CleanUpOperator(BaseOperator):
+class CleanUpOperator(Traced, BaseOperator):
     """
     Removes the tables that tasks of its Dag left for one another, and returns how many files it removed.
 
@@ -36,10 +41,20 @@ class CleanUpOperator(BaseOperator):
         self.this_run = this_run
         self.older_than = older_than
 
+    @telling
     def execute(self, context: Context) -> int:
         """Remove the tables."""
         removed = remove_outputs(context, INTERMEDIATE, self.this_run, self.older_than)
         for uri in removed:
             self.log.info("Removed %s", uri)
+        self.note_written(*(Used(uri, is_removed=True) for uri in _tables(removed)))
         self.log.info("Removed %d files", len(removed))
         return len(removed)
+
+
+def _tables(removed: Sequence[str]) -> list[str]:
+    """Return the URIs of the tables that files were of: of a folder of parts, that of the folder."""
+    scheme, found, _ = storage_path().partition("://")
+    names = "|".join(map(re.escape, INTERMEDIATE))
+    tables = [re.match(rf".*/(?:{names})(?=/|$)", path) for path in removed]
+    return [f"{scheme}{found}{table[0]}" if found else table[0] for table in tables if table]

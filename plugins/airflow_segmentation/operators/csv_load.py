@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_connection, as_name, as_names, as_uri
+from airflow_segmentation.operators.lineage import Used, copied, types_of
 from airflow_segmentation.operators.passing import PassingOperator
+from airflow_segmentation.operators.telling import telling
 from airflow_segmentation.storage.outputs import output_uri
 from airflow_segmentation.tables.csv_files import Csv
 
@@ -39,6 +41,7 @@ class CsvLoadOperator(PassingOperator):
     )
     template_fields_renderers = {"read_csv_kwargs": "json"}
     ui_color = "#e8f4fb"
+    reads = ("path",)
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class CsvLoadOperator(PassingOperator):
         self.id_column = id_column
         self.read_csv_kwargs = read_csv_kwargs
 
+    @telling
     def execute(self, context: Context) -> str:
         """Write the table.
 
@@ -78,6 +82,10 @@ class CsvLoadOperator(PassingOperator):
         uri = output_uri(context, "table.parquet")
         with self.engine(context) as engine:
             loaded = engine.load(csv, uri)
+        types = types_of(loaded.schema)
+        metrics = {column: {"nullCount": count} for column, count in loaded.missing.items()}
+        self.note_read(Used(csv.uri, types, loaded.rows, metrics))
+        self.note_written(Used(uri, types, loaded.rows, origins=copied(csv.uri, types)))
         self.log.info("Loaded %d rows of %d columns from %s", loaded.rows, len(loaded.missing), csv.name)
         incomplete = {column: count for column, count in loaded.missing.items() if count}
         for column, count in incomplete.items():

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_segmentation.clustering.methods import SCORES
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_connection, as_int, as_names, as_optional_int, as_uri
+from airflow_segmentation.operators.lineage import Used, made_of, types_of, used
 from airflow_segmentation.operators.passing import PassingOperator
+from airflow_segmentation.operators.telling import telling
 from airflow_segmentation.reports.records import push_record
 from airflow_segmentation.reports.report import PROGRESS_KEY, Progress, significant
 from airflow_segmentation.storage.addresses import without_secrets
@@ -78,6 +80,7 @@ class KMeansSweepOperator(PassingOperator):
         *PassingOperator.template_fields,
     )
     ui_color = "#fdf1e0"
+    reads = ("data",)
 
     def __init__(
         self,
@@ -107,6 +110,7 @@ class KMeansSweepOperator(PassingOperator):
         self.reference_sets = reference_sets
         self.n_jobs = n_jobs
 
+    @telling
     def execute(self, context: Context) -> str:
         """Sweep, and write the table.
 
@@ -139,6 +143,7 @@ class KMeansSweepOperator(PassingOperator):
         ):
             warnings.simplefilter("always", RangeCut)
             scaling = self._scaling(table)
+            self.note_read(used(table))
             identity = {**parameters, "features": scaling.features}
             state = SweepState(f"{uri}.state", data, conn_id, identity)
             rows = TableRows(table, scaling.features, jobs)
@@ -155,7 +160,7 @@ class KMeansSweepOperator(PassingOperator):
         told = list(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, RangeCut)))
         for message in told:
             self.log.warning("%s", message)
-        write_sweep(
+        schema = write_sweep(
             SweepTable(
                 data_uri=without_secrets(data),
                 scaling=scaling,
@@ -177,6 +182,16 @@ class KMeansSweepOperator(PassingOperator):
                 warnings=told,
             ),
             uri,
+        )
+        types = types_of(schema)
+        origins = made_of(data, scaling.features, [name for name in types if name != "k"], "AGGREGATION")
+        self.note_written(Used(uri, types, len(found.k_values), origins=origins))
+        self.note_facts(
+            features=list(scaling.features),
+            rows=found.rows,
+            kMin=int(found.k_values[0]),
+            kMax=int(found.k_values[-1]),
+            verdict=structure and structure.verdict,
         )
         state.discard()
         return uri
@@ -252,6 +267,10 @@ def _name_of(values: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
 class _Reporter:
     """Logs how far a sweep is, pushes it for the page, and saves its state, at most once a second.
 
@@ -264,8 +283,12 @@ class _Reporter:
         self._sweep = sweep
         self._log = log
         self._last = time.monotonic()
+        self._started_at = _now()
+        self._before: int | None = None
 
     def __call__(self, step: Step) -> None:
+        if self._before is None:
+            self._before = step.done - 1
         if step.done < step.total and time.monotonic() < self._last + PACE_SECONDS:
             return
         self._state.save(step.state)
@@ -275,7 +298,9 @@ class _Reporter:
             total=step.total,
             curve=tuple((float(k), significant(sse)) for k, sse in curve),
             sweep=self._sweep,
-            updated_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            updated_at=_now(),
+            started_at=self._started_at,
+            before=self._before,
         )
         push_record(self._context, PROGRESS_KEY, record.to_json())
         self._log.info("%d of %d steps done, up to k=%d", step.done, step.total, step.k_values.max(initial=0))

@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.operators.arguments import as_connection, as_names, as_uri
+from airflow_segmentation.operators.lineage import Used, copied, made_of, types_of, used
 from airflow_segmentation.operators.passing import PassingOperator
+from airflow_segmentation.operators.telling import telling
 from airflow_segmentation.storage.outputs import output_uri
-from airflow_segmentation.tables.scaling import MISSING_RULES, Missing, scale_table
+from airflow_segmentation.tables.scaling import MISSING_RULES, Missing, Scaling, scale_table, scaled_schema
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
+
+    from airflow_segmentation.tables.data import Data
 
 
 class MinMaxPreprocessOperator(PassingOperator):
@@ -34,6 +38,7 @@ class MinMaxPreprocessOperator(PassingOperator):
 
     template_fields: Sequence[str] = ("data", "features", *PassingOperator.template_fields)
     ui_color = "#e6f4ea"
+    reads = ("data",)
 
     def __init__(
         self,
@@ -56,6 +61,7 @@ class MinMaxPreprocessOperator(PassingOperator):
         self.missing = missing
         self.feature_range = feature_range
 
+    @telling
     def execute(self, context: Context) -> str:
         """Write the scaled table.
 
@@ -71,6 +77,7 @@ class MinMaxPreprocessOperator(PassingOperator):
         with self.engine(context) as engine, engine.open(data, conn_id) as table:
             scaling = scale_table(table, uri, features, self.missing, (low, high))
             total = table.rows
+            self._note(table, uri, scaling)
         self.log.info("Scaled %s of %d rows to %g..%g", ", ".join(features), scaling.rows, low, high)
         for reason, rows in scaling.dropped:
             self.log.info("Dropped %d of %d rows: %s", rows, total, reason)
@@ -82,3 +89,15 @@ class MinMaxPreprocessOperator(PassingOperator):
                 low,
             )
         return uri
+
+    def _note(self, table: Data, uri: str, scaling: Scaling) -> None:
+        """Keep for OpenLineage what was read and written."""
+        bounds = zip(scaling.features, scaling.minimum, scaling.maximum, strict=True)
+        self.note_read(used(table, metrics={name: {"min": low, "max": high} for name, low, high in bounds}))
+        types = types_of(scaled_schema(table, scaling.features))
+        origins = copied(table.uri, types)
+        for feature in scaling.features:
+            origins |= made_of(table.uri, [feature], [feature], "TRANSFORMATION")
+        self.note_written(Used(uri, types, scaling.rows, origins=origins))
+        dropped = [{"reason": reason, "rows": rows} for reason, rows in scaling.dropped]
+        self.note_facts(features=list(scaling.features), rows=scaling.rows, dropped=dropped)

@@ -9,12 +9,13 @@ from airflow.sdk import BaseOperator
 from airflow_segmentation.engines import Engine, engine_of
 from airflow_segmentation.links import SparkLink
 from airflow_segmentation.operators.arguments import as_connection
+from airflow_segmentation.operators.lineage import Traced
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context
 
 
-class PassingOperator(BaseOperator):
+class PassingOperator(Traced, BaseOperator):
     """
     What operators share that pass over rows: which engine does, and that it stops when the task is killed.
 
@@ -44,8 +45,8 @@ class PassingOperator(BaseOperator):
         """
         with engine_of(as_connection(self.spark_conn_id), context) as engine:
             self._engine, self.spark_page = engine, engine.page
-            if engine.page:
-                self.log.info("The jobs of this task are at %s", engine.page)
+            if self.spark_page:
+                self.log.info("The jobs of this task are at %s", self.spark_page)
             yield engine
 
     def on_kill(self) -> None:

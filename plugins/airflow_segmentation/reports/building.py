@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_segmentation.reports.cautions import cautions
 from airflow_segmentation.reports.choosing import Chooser
 from airflow_segmentation.reports.report import (
+    MAX_SAMPLE,
+    Bound,
     CurvePoint,
     Dropped,
     Feature,
+    Plane,
     Profile,
     Recommendation,
     Report,
+    Rule,
+    Rules,
     Structure,
     significant,
 )
+from airflow_segmentation.reports.succession import Succession
 from airflow_segmentation.storage.addresses import without_secrets
 from airflow_segmentation.sweeps.table import SweepTable
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from airflow_segmentation.clustering import Elbow
+    from airflow_segmentation.clustering import Elbow, Studied
     from airflow_segmentation.clustering import structure as structures
+    from airflow_segmentation.segments.published import Published
     from airflow_segmentation.tables.data import Data
     from airflow_segmentation.tables.scaling import Scaling
 
@@ -35,6 +43,8 @@ SEARCHED = (
 )
 SAMPLE_ROWS = 300
 """Rows that the page draws: as many as can be told apart on a chart, and few enough for a report."""
+LEAST_ROWS = 5
+"""Rows of each segment that it draws at least, or all where there are fewer."""
 
 
 def build_report(
@@ -45,6 +55,7 @@ def build_report(
     sweep_uri: str,
     model_uri: str,
     table: Data | None = None,
+    published: Published | None = None,
 ) -> Report:
     """Return the report of a choice.
 
@@ -54,10 +65,16 @@ def build_report(
     :param sweep_uri: where the sweep's table is.
     :param model_uri: where the model for k was saved.
     :param table: the table that was swept, for profiles of the segments and rows to draw; None to do without.
+    :param published: the segments that are published, whose numbers and names the new ones have that go on
+        from them; None where none are.
     """
     scaling, k = sweep.scaling, choice.k
     half, choices, stability = chooser.of_half_range(sweep), chooser.choices(sweep), chooser.stability(sweep)
     recommendation = _recommendation(sweep)
+    studied = None if table is None else _studied(table, sweep, k)
+    succession = None if published is None else Succession(published, sweep)
+    curve = _curve(sweep, succession)
+    chosen = next(point for point in curve if point.k == k)
     return Report(
         k=k,
         method=chooser.method,
@@ -68,7 +85,7 @@ def build_report(
         random_state=sweep.random_state,
         features=_features(scaling, table),
         rows=scaling.rows,
-        curve=_curve(sweep),
+        curve=curve,
         dropped=tuple(Dropped(reason, rows) for reason, rows in scaling.dropped),
         fit="full" if sweep.fit_rows == scaling.rows else "sample",
         fit_rows=sweep.fit_rows,
@@ -81,8 +98,14 @@ def build_report(
         recommendation=recommendation,
         profiles=() if table is None else _profiles(table, sweep, k),
         quartiles=None if table is None else _exactness(table),
-        sample=() if table is None else _sample(table, sweep),
-        warnings=cautions(sweep, chooser, choice, half, stability, recommendation),
+        sample=() if studied is None else _sample(studied, sweep, k),
+        plane=None if studied is None else _plane(studied, sweep.scaling),
+        rules=None if studied is None else _rules(studied, sweep.scaling, k),
+        published=None if succession is None else succession.record(k, table),
+        warnings=(
+            *cautions(sweep, chooser, choice, half, stability, recommendation, chosen.numbered),
+            *(() if succession is None else succession.warnings),
+        ),
         data_uri=without_secrets(sweep.data_uri),
         sweep_uri=without_secrets(sweep_uri),
         model_uri=without_secrets(model_uri),
@@ -90,7 +113,7 @@ def build_report(
     )
 
 
-def _curve(sweep: SweepTable) -> tuple[CurvePoint, ...]:
+def _curve(sweep: SweepTable, succession: Succession | None) -> tuple[CurvePoint, ...]:
     return tuple(
         CurvePoint(
             k=int(k),
@@ -105,6 +128,7 @@ def _curve(sweep: SweepTable) -> tuple[CurvePoint, ...]:
             scores={name: significant(float(values[index])) for name, values in sweep.scores.items()},
             **_against_no_groups(sweep.structure, int(k)),
             jaccard=tuple(sweep.jaccard[index]) if sweep.jaccard else None,
+            numbers=None if succession is None else succession.numbers(index),
         )
         for index, k in enumerate(sweep.k_values)
     )
@@ -170,18 +194,22 @@ def _profiles(table: Data, sweep: SweepTable, k: int) -> tuple[Profile, ...]:
     columns = [*features, *(name for name in table.numeric_columns if name not in features)]
     segmenting = Segmenting(features, sweep.centers[sweep.index(k)])
     found = describe(table, columns, segmenting, QUARTILES)
+    every = describe(table, columns, Segmenting(), QUARTILES)
     scale, offset = sweep.scaling.factors()
     profiles = []
     for index, name in enumerate(columns):
-        rows = np.array([found.mean[index], *found.quantiles[index].T])
+        # A column for each segment, and one for all rows.
+        means = np.append(found.mean[index], every.mean[index])
+        quantiles = np.vstack([found.quantiles[index], every.quantiles[index]])
+        rows = np.array([means, *quantiles.T])
         if index < len(features):
             rows = (rows - offset[index]) / scale[index]
         spread = float(np.nanmax(rows) - np.nanmin(rows)) if np.isfinite(rows).any() else 0.0
-        profiles.append(
-            Profile(
-                name, *(tuple(significant(value, spread=spread) for value in row) for row in rows.tolist())
-            )
+        mean, q25, q50, q75 = (
+            tuple(significant(value, spread=spread) for value in row) for row in rows.tolist()
         )
+        overall = (mean[-1], q25[-1], q50[-1], q75[-1])
+        profiles.append(Profile(name, mean[:-1], q25[:-1], q50[:-1], q75[:-1], overall))
     return tuple(profiles)
 
 
@@ -191,15 +219,58 @@ def _exactness(table: Data) -> str:
     return "Quartiles are exact"
 
 
-def _sample(table: Data, sweep: SweepTable) -> tuple[tuple[float, ...], ...]:
+def _studied(table: Data, sweep: SweepTable, k: int) -> Studied:
+    from airflow_segmentation.clustering import TableRows, study
+
+    rows, index = TableRows(table, sweep.scaling.features), sweep.index(k)
+    return study(rows, sweep.centers[index], sweep.sizes[index], sweep.random_state)
+
+
+def _sample(studied: Studied, sweep: SweepTable, k: int) -> tuple[tuple[float, ...], ...]:
+    # In any order: what is too much for a report is left out from the end.
+    which = studied.few(SAMPLE_ROWS, LEAST_ROWS, k, sweep.random_state)[:MAX_SAMPLE]
+    return _original(sweep.scaling, studied.rows[which], digits=4)
+
+
+def _plane(studied: Studied, scaling: Scaling) -> Plane | None:
     import numpy as np
 
-    from airflow_segmentation.clustering import TableRows
+    from airflow_segmentation.clustering import principal_plane
 
-    rows = TableRows(table, sweep.scaling.features).uniform(SAMPLE_ROWS, sweep.random_state)
-    # In any order: what is too much for a report is left out from the end.
-    shuffled = np.random.default_rng(sweep.random_state).permutation(rows)
-    return _original(sweep.scaling, shuffled, digits=4)
+    found = principal_plane(studied.rows, studied.weights)
+    if found is None:
+        return None
+    scale, _ = scaling.factors()
+    span = scale * np.subtract(scaling.maximum, scaling.minimum)
+    (center,) = _original(scaling, found.center[None], digits=6)
+    first, second = (tuple(map(significant, axis)) for axis in (found.axes * span).tolist())
+    along, across = map(significant, found.shares.tolist())
+    return Plane(center, (first, second), (along, across), len(studied.rows))
+
+
+def _rules(studied: Studied, scaling: Scaling, k: int) -> Rules | None:
+    from airflow_segmentation.clustering import find_rules
+
+    found = find_rules(scaling.to_original(studied.rows), studied.segments, studied.weights, k)
+    if found is None:
+        return None
+    return Rules(
+        rules=tuple(
+            Rule(
+                rule.segment,
+                tuple(
+                    Bound(scaling.features[place], *(end if math.isfinite(end) else None for end in ends))
+                    for place, ends in rule.bounds.items()
+                ),
+                significant(rule.share, 4),
+                significant(rule.accuracy, 4),
+            )
+            for rule in found.rules
+        ),
+        depth=found.depth,
+        accuracy=significant(found.accuracy, 4),
+        rows=len(studied.rows),
+    )
 
 
 def _original(scaling: Scaling, rows: np.ndarray, digits: int) -> tuple[tuple[float, ...], ...]:

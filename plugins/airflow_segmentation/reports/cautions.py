@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_segmentation.clustering.methods import DISSOLVED, SCORES, STABLE
 from airflow_segmentation.reports.choosing import Chooser
 from airflow_segmentation.reports.report import Choice, Recommendation, Stability
+from airflow_segmentation.reports.sentences import depends_on_the_range
 from airflow_segmentation.sweeps.table import SweepTable
 
 if TYPE_CHECKING:
@@ -28,13 +29,17 @@ def cautions(
     half: Choice | None,
     stability: Stability | None,
     recommendation: Recommendation | None,
+    numbers: Sequence[int],
 ) -> tuple[str, ...]:
-    """Return the warnings of a choice, those of the sweep first."""
+    """Return the warnings of a choice, those of the sweep first.
+
+    :param numbers: of the chosen segments.
+    """
     return (
         *sweep.warnings,
-        *_of_the_evidence(sweep, choice.k, recommendation),
+        *_of_the_evidence(sweep, choice.k, recommendation, numbers),
         *_of_the_choice(sweep, chooser, choice, half, stability),
-        *_of_the_segments(sweep, choice.k),
+        *_of_the_segments(sweep, choice.k, numbers),
         *(
             f"Feature {name} has one value only, and cannot tell customers apart"
             for name in sweep.scaling.constant
@@ -42,7 +47,9 @@ def cautions(
     )
 
 
-def _of_the_evidence(sweep: SweepTable, k: int, recommendation: Recommendation | None) -> Iterator[str]:
+def _of_the_evidence(
+    sweep: SweepTable, k: int, recommendation: Recommendation | None, numbers: Sequence[int]
+) -> Iterator[str]:
     if sweep.structure is not None and sweep.structure.verdict == "none":
         yield (
             "These rows form one continuum: segments are slices of it, not groups. They can still be useful; "
@@ -54,14 +61,14 @@ def _of_the_evidence(sweep: SweepTable, k: int, recommendation: Recommendation |
             "swap when data change"
         )
     if sweep.jaccard:
-        yield from _of_trust(sweep, k)
+        yield from _of_trust(sweep, k, numbers)
     if recommendation is not None and recommendation.k not in (None, k):
         yield f"The evidence is for k={recommendation.k} rather than k={k}. {recommendation.reason}"
 
 
-def _of_trust(sweep: SweepTable, k: int) -> Iterator[str]:
-    trust = sweep.jaccard[sweep.index(k)] if k > 1 else ()
-    weak = [segment for segment, value in enumerate(trust) if value < STABLE]
+def _of_trust(sweep: SweepTable, k: int, numbers: Sequence[int]) -> Iterator[str]:
+    trust = dict(zip(numbers, sweep.jaccard[sweep.index(k)], strict=True)) if k > 1 else {}
+    weak = [segment for segment, value in trust.items() if value < STABLE]
     if not weak:
         return
     lost = [segment for segment in weak if trust[segment] < DISSOLVED]
@@ -100,17 +107,24 @@ def _of_the_choice(
             "may choose another beyond it; sweep a wider range"
         )
     if decided_by == chooser.method and half is not None and half.k != k:
-        found = "finds no k" if half.k is None else f"chooses k={half.k}"
-        yield (
-            f"The choice hangs on the range: {chooser.method} {found} in k={low}..{high // 2}, and k={k} in "
-            f"k={low}..{high}. Keep the range the same between runs that you compare"
-        )
+        said = depends_on_the_range(chooser.method, (half.k, high // 2), (k, high))
+        yield f"{said}. Keep the range the same between runs that you compare"
     if stability is not None and 2 * stability.counts[0].times < stability.resamples:
-        yield (
-            f"On no half of the {stability.resamples} resamples {stability.method} chose the same k, so take "
-            "k as a range rather than a number"
-        )
+        k_range = " to ".join(map(str, _won_half(stability)))
+        yield f"No k won half of the {stability.resamples} resamples: treat k as {k_range}"
     yield from _of_the_scores(sweep, k)
+
+
+def _won_half(stability: Stability) -> list[int]:
+    """Return the least and the largest of the k that together won half of the resamples, most often first."""
+    won: list[int] = []
+    times = 0
+    for count in stability.counts:
+        if 2 * times >= stability.resamples:
+            break
+        won.append(count.k)
+        times += count.times
+    return sorted({min(won), max(won)})
 
 
 def _of_the_scores(sweep: SweepTable, k: int) -> Iterator[str]:
@@ -128,9 +142,9 @@ def _of_the_scores(sweep: SweepTable, k: int) -> Iterator[str]:
         )
 
 
-def _of_the_segments(sweep: SweepTable, k: int) -> Iterator[str]:
-    sizes = sweep.sizes[sweep.index(k)]
-    single = [segment for segment, size in enumerate(sizes) if size == 1 and k > 1]
+def _of_the_segments(sweep: SweepTable, k: int, numbers: Sequence[int]) -> Iterator[str]:
+    sizes = zip(numbers, sweep.sizes[sweep.index(k)], strict=True)
+    single = [segment for segment, size in sizes if size == 1 and k > 1]
     if single and sweep.inertias[sweep.index(k)] > NOTHING * sweep.total_sse:
         yield (
             f"{_named(single, 'consist')} of one row: an outlier, far from all others. Look whether it "

@@ -1,4 +1,4 @@
-"""The segments that were chosen, as a saved model: made, written, and read without running what is in it.
+"""The segments that were chosen: a saved model, which is read without running what is in it; and published.
 
 Operators alone come in.
 """

@@ -14,6 +14,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from airflow_segmentation.errors import InputError, has_control
 from airflow_segmentation.provider import setting
 from airflow_segmentation.storage import scratch
 from airflow_segmentation.storage.addresses import LONGEST_URI, decoded, parted, without_secrets
-from airflow_segmentation.storage.local_files import LocalFiles, NotRegularError
+from airflow_segmentation.storage.local_files import LocalFiles, NoLinksError, NotRegularError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -59,10 +60,15 @@ _LOCAL = ("", "file", "local")
 _WILDCARD = re.compile(r"[*?\[]")
 
 
+class NoFileError(InputError):
+    """There is no file of that name."""
+
+
 def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[bytes]:
     """Open a file to read.
 
-    :raises InputError: if there is none, it may not be read, or is a device or a pipe, which may have no end.
+    :raises NoFileError: if there is none.
+    :raises InputError: if it may not be read, or is a device or a pipe, which may have no end.
     :raises OSError: if the storage fails, or all of it is away, which it may not be when Airflow tries again.
     """
     fs, path = resolve(uri, conn_id)
@@ -71,7 +77,7 @@ def open_for_reading(uri: str, conn_id: str | None = None, **kwargs: Any) -> IO[
         return fs.open(path, mode="rb", **kwargs)
     except (FileNotFoundError, NotADirectoryError):
         _require_storage(fs, uri, conn_id)
-        raise InputError(
+        raise NoFileError(
             f"There is no file at {shown}; check the path, the connection, and that "
             "this worker sees the same storage. If it arrives later, wait for it with a sensor"
         ) from None
@@ -111,11 +117,46 @@ def written_whole(uri: str, conn_id: str | None = None, writer: str = "") -> Ite
     """
     fs, final = resolve(uri, conn_id)
     shown = without_secrets(uri)
-    try:
+    with _reason_told(shown):
         if fs.isdir(final):
             raise InputError(f"{shown} is a folder; give the path of a file to write")
         with _uploaded(fs, final) if _is_object_store(fs) else _renamed(fs, final, writer) as file:
             yield file
+
+
+def created(uri: str, content: bytes, conn_id: str | None = None) -> bool:
+    """Write a small file unless one has its name, and return whether: of several at once, one does.
+
+    :raises InputError: if it may not be written, or its store does not tell who was first.
+    """
+    fs, final = resolve(uri, conn_id)
+    shown = without_secrets(uri)
+    unordered = InputError(
+        f"{shown} is in a store that does not tell which of two tasks wrote a file first; choose a local "
+        "path on a disk that has hard links, or one of s3://, gs:// or abfss://"
+    )
+    if not isinstance(fs, LocalFiles) and not _is_object_store(fs):
+        raise unordered
+    with _reason_told(shown):
+        try:
+            if isinstance(fs, LocalFiles):
+                fs.makedirs(final.rpartition("/")[0], exist_ok=True)
+                fs.create(final, content)
+            else:
+                with _uploaded(fs, final, "xb") as file:
+                    file.write(content)
+        except FileExistsError:
+            return False
+        except NoLinksError:
+            raise unordered from None
+    return True
+
+
+@contextlib.contextmanager
+def _reason_told(shown: str) -> Iterator[None]:
+    """Raise an error in words where a file cannot be written."""
+    try:
+        yield
     except PermissionError:
         raise InputError(
             f"{shown} may not be written; give this worker's user, or the connection, the right to "
@@ -136,6 +177,17 @@ def written_whole(uri: str, conn_id: str | None = None, writer: str = "") -> Ite
         raise _failure(error, f"{shown} was not written") from None
 
 
+def written_at(uri: str, conn_id: str | None = None) -> datetime:
+    """Return when a file was written, by the clock of its store."""
+    return modified(*resolve(uri, conn_id))
+
+
+def modified(fs: AbstractFileSystem, path: str) -> datetime:
+    """Return when a file was written, as an aware datetime from any store."""
+    moment = fs.modified(path)
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
 @contextlib.contextmanager
 def _renamed(fs: AbstractFileSystem, final: str, writer: str) -> Iterator[IO[bytes]]:
     """Write under another name beside the final one, then rename."""
@@ -154,9 +206,9 @@ def _renamed(fs: AbstractFileSystem, final: str, writer: str) -> Iterator[IO[byt
 
 
 @contextlib.contextmanager
-def _uploaded(fs: AbstractFileSystem, final: str) -> Iterator[IO[bytes]]:
+def _uploaded(fs: AbstractFileSystem, final: str, mode: str = "wb") -> Iterator[IO[bytes]]:
     """Write to an object store, where closing a file puts it in one go; there a rename would be a copy."""
-    file = fs.open(final, mode="wb")
+    file = fs.open(final, mode=mode)
     try:
         yield file
         file.close()

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+import uuid
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -24,6 +25,10 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 class NotRegularError(OSError):
     """A device, a pipe or a socket, which may have no end."""
+
+
+class NoLinksError(OSError):
+    """A disk on which a file has one name only, so that none can appear complete where none was."""
 
 
 class LocalFiles(LocalFileSystem):
@@ -45,6 +50,26 @@ class LocalFiles(LocalFileSystem):
         except BaseException:
             os.close(descriptor)
             raise
+
+    def create(self, path: str, content: bytes) -> None:
+        """Write a small file that nobody sees before all of it is there.
+
+        :raises FileExistsError: if there is one of that name.
+        :raises NoLinksError: if the disk cannot give a file a second name.
+        """
+        with _folder_of(path) as (folder, name):
+            hidden = f".{name}.{uuid.uuid4().hex}"
+            descriptor = os.open(hidden, _WRITE, 0o666, dir_fd=folder)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                os.link(hidden, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+            except OSError as error:
+                if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise NoLinksError(error.errno, "no hard links", path) from None
+                raise
+            finally:
+                os.unlink(hidden, dir_fd=folder)
 
     def mv(self, path1: str, path2: str, *_: Any, **__: Any) -> None:
         """Give a file another name, which no device or folder may have."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_segmentation.storage.files import resolve, storage_path
+from airflow_segmentation.storage.files import modified, resolve, storage_path
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -82,7 +82,7 @@ def remove_outputs(
         if not any(map(ours.fullmatch, parts[2:4])):
             continue
         with contextlib.suppress(FileNotFoundError):  # another run of this Dag may remove it, too
-            if this_run if parts[0] == run else oldest is not None and _modified(fs, path) < oldest:
+            if this_run if parts[0] == run else oldest is not None and modified(fs, path) < oldest:
                 fs.rm_file(path)
                 _remove_empty(fs, path.rpartition("/")[0], folder)
                 removed.append(path)
@@ -100,11 +100,6 @@ def _find(fs: AbstractFileSystem, folder: str, depth: int) -> Iterator[str]:
                 yield entry["name"]
             elif depth > 1 and entry["name"].rstrip("/") != folder:
                 yield from _find(fs, entry["name"].rstrip("/"), depth - 1)
-
-
-def _modified(fs: AbstractFileSystem, path: str) -> datetime:
-    moment = fs.modified(path)
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _remove_empty(fs: AbstractFileSystem, folder: str, top: str) -> None:

@@ -76,8 +76,8 @@ class SweepTable:
         return replace(self, **{name: getattr(self, name)[:count] for name in by_k}, scores=scores)
 
 
-def write_sweep(sweep: SweepTable, uri: str) -> None:
-    """Write a sweep as a table; the facts that are not by k go with it as metadata."""
+def write_sweep(sweep: SweepTable, uri: str) -> pa.Schema:
+    """Write a sweep as a table, and return its columns; facts that are not by k go with it as metadata."""
     import numpy as np
     import pyarrow as pa
 
@@ -111,6 +111,7 @@ def write_sweep(sweep: SweepTable, uri: str) -> None:
             "structure": sweep.structure and dataclasses.asdict(sweep.structure),
             "warnings": list(sweep.warnings),
         }
+    return batch.schema
 
 
 def read_sweep(uri: str, conn_id: str | None = None) -> SweepTable:

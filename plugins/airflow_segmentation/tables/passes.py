@@ -102,22 +102,56 @@ class Scaled:
             yield pa.record_batch(columns, schema=self.schema)
 
 
+ASSIGNED = {
+    "segment": "int32",
+    "segment_name": "string",
+    "segment_distance": "float64",
+    "segment_percentile": "float64",
+    "second_segment": "int32",
+}
+"""The columns that are added where segments are assigned, and their types."""
+
+
 @dataclass(frozen=True)
 class Assigned:
-    """Adds the segment of each row as the last column."""
+    """Adds the columns of :data:`ASSIGNED` as the last: of each row its segment and what that is called, how
+    far it lies from the centre, the percentile of that distance, and the segment that is second nearest.
+    """
 
     schema: pa.Schema
     features: tuple[str, ...]
     assigner: Assigner
+    numbers: tuple[int, ...]
+    """What stands for each segment of the assigner's."""
+    names: tuple[str, ...]
+    distances: np.ndarray | None
+    """Percentiles of the distances in each segment; None where they are not known."""
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import numpy as np
         import pyarrow as pa
 
         from airflow_segmentation.clustering.arrow import as_array, as_matrix
+        from airflow_segmentation.clustering.distances import percentiles_of
 
+        numbers, names = pa.array(self.numbers, pa.int32()), pa.array(self.names, pa.string())
         for batch in batches:
-            segments = self.assigner.predict(as_matrix(batch, self.features))
-            columns = [*batch.columns, as_array(segments, present=segments >= 0)]
+            found = self.assigner.place(as_matrix(batch, self.features))
+            present = found.segments >= 0
+            segments = as_array(found.segments, present)
+            percentiles = np.zeros(len(present))
+            if self.distances is not None:
+                percentiles[present] = percentiles_of(
+                    found.distances[present], found.segments[present], self.distances
+                )
+            columns = [
+                *batch.columns,
+                numbers.take(segments),
+                names.take(segments),
+                as_array(found.distances, present),
+                as_array(percentiles, present & (self.distances is not None)),
+                numbers.take(as_array(found.seconds, found.seconds >= 0)),
+            ]
             yield pa.record_batch(columns, schema=self.schema)
 
 
@@ -126,33 +160,72 @@ def segments_counted(
     batches: Iterator[pa.RecordBatch],
     features: Sequence[str],
     column: str,
-    k: int,
+    percentile: str,
+    numbers: Sequence[int],
     minimum: np.ndarray,
     maximum: np.ndarray,
 ) -> Arrays:
-    """Return of rows with a segment in `column`: how many each of k segments has, and how many are outside
-    the range of each feature; of those without: how many there are, and how many lack each feature; and the
+    """Return of rows with a segment in `column`: how many the segment of each number has, how many are
+    outside the range of each feature, how many of any, and how many are farther out than 99 of 100 in
+    `percentile`; of those without: how many there are, and how many lack each feature; and the number of the
     first row's segment, -1 where it has none.
     """
     import numpy as np
 
     from airflow_segmentation.clustering.arrow import as_floats, as_matrix
 
-    sizes, first = np.zeros(k, np.int64), None
+    order = np.argsort(numbers)
+    rising, sizes, first = np.asarray(numbers)[order], np.zeros(len(order), np.int64), None
     outside, lacking = np.zeros(len(features), np.int64), np.zeros(len(features), np.int64)
-    without = 0
+    strange = far = without = 0
     for batch in batches:
         segments = as_floats(batch.column(column))
         assigned = ~np.isnan(segments)
         if first is None:
             first = int(segments[0]) if assigned[0] else -1
-        sizes += np.bincount(segments[assigned].astype(np.intp), minlength=k)
+        places = np.searchsorted(rising, segments[assigned])
+        sizes[order] += np.bincount(places, minlength=len(order))
         values = as_matrix(batch, features)
-        beyond = (values < minimum) | (values > maximum)
-        outside += beyond[assigned].sum(axis=0)
+        beyond = ((values < minimum) | (values > maximum))[assigned]
+        outside += beyond.sum(axis=0)
+        strange += int(beyond.any(axis=1).sum())
+        far += int((as_floats(batch.column(percentile)) > FAR).sum())
         without += int((~assigned).sum())
         lacking += (~np.isfinite(values[~assigned])).sum(axis=0)
-    return [sizes, outside, np.array(without), lacking, np.array(first)]
+    return [sizes, outside, np.array(strange), np.array(far), np.array(without), lacking, np.array(first)]
+
+
+def shifts_counted(
+    place: int,
+    batches: Iterator[pa.RecordBatch],
+    features: Sequence[str],
+    edges: Sequence[np.ndarray],
+    assigner: Assigner,
+    minimum: np.ndarray,
+    maximum: np.ndarray,
+) -> Arrays:
+    """Return how many rows are in each bin of each feature, how many the assigner gives each segment, and how
+    many of these are outside the range of any feature.
+    """
+    import numpy as np
+
+    from airflow_segmentation.clustering.arrow import as_matrix
+    from airflow_segmentation.clustering.rows import added_up
+    from airflow_segmentation.clustering.shifts import counted
+
+    def of(rows: np.ndarray) -> Arrays:
+        if assigner.medians is not None:
+            rows = np.where(np.isnan(rows), assigner.medians, rows)
+        segments = assigner.predict(rows)
+        outside = ((rows < minimum) | (rows > maximum)).any(axis=1) & (segments >= 0)
+        sizes = np.bincount(segments[segments >= 0], minlength=len(assigner.centers))
+        return [counted(rows, edges), sizes, outside.sum()]
+
+    return added_up(of(as_matrix(batch, features)) for batch in batches)
+
+
+FAR = 99.0
+"""Percentile of the distance to the centre beyond which a row lies far out."""
 
 
 def texts(place: int, batches: Iterator[pa.RecordBatch], column: str, most: int) -> Arrays:

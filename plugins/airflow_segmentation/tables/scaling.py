@@ -16,6 +16,7 @@ from airflow_segmentation.tables.passes import Scaled, ranges
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
     from airflow_segmentation.tables.data import Data
 
@@ -122,17 +123,14 @@ def scale_table(
     :raises InputError: if a feature is not there, is no number or is infinite, if a value is missing and may
         not, or if no row is left; nothing is written then.
     """
-    import pyarrow as pa
-
     table.require_numeric(features)
     required = table.columns if missing == "drop_any" else list(features)
     scaling = _measure(table, features, missing, required, feature_range)
     (scale, offset), constant = scaling.factors(), set(scaling.constant)
-    kept = [name for name in table.columns if name == table.id_column or name in table.numeric_columns]
-    read = [name for name in table.columns if name in kept or name in required]
-    fields = [pa.field(name, pa.float64()) if name in features else table.schema.field(name) for name in kept]
+    schema = scaled_schema(table, features)
+    read = [name for name in table.columns if name in schema.names or name in required]
     change = Scaled(
-        schema=pa.schema(fields),
+        schema=schema,
         features=tuple(features),
         required=tuple(required) if scaling.dropped else (),
         medians=scaling.medians,
@@ -145,6 +143,18 @@ def scale_table(
     table.write(uri, change.schema, change, columns=read, facts=facts)
     _tell_of_rounding(table, scaling)
     return scaling
+
+
+def scaled_schema(table: Data, features: Sequence[str]) -> pa.Schema:
+    """Return the columns that :func:`scale_table` writes: features, the id column, other numeric columns."""
+    import pyarrow as pa
+
+    kept = {table.id_column, *table.numeric_columns}
+    return pa.schema(
+        pa.field(field.name, pa.float64()) if field.name in features else field
+        for field in table.schema
+        if field.name in kept
+    )
 
 
 def unscaled(table: Data, features: Sequence[str]) -> Scaling:

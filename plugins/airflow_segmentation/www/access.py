@@ -7,6 +7,7 @@ is configured.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -43,14 +44,30 @@ class Viewer:
 
     user: Any
 
-    def may_read(self, dag_id: str, entity: DagAccessEntity = DagAccessEntity.XCOM) -> bool:
-        """Return whether this user may read the reports of a Dag, which are XComs, or else another entity."""
+    def may_read(self, dag_id: str, entity: DagAccessEntity | None = DagAccessEntity.XCOM) -> bool:
+        """Return whether this user may read the reports of a Dag, which are XComs, or else another entity.
+
+        :param entity: None for the Dag itself.
+        """
         return get_auth_manager().is_authorized_dag(
             method="GET",
             access_entity=entity,
             details=_details(dag_id),
             user=self.user,
         )
+
+    def may_answer(self, dag_id: str, assigned: Collection[str]) -> bool:
+        """Return whether Airflow's API would take this user's answer to a review.
+
+        :param assigned: the ids of who alone may; none where everybody may who has the right.
+        """
+        manager = get_auth_manager()
+        return manager.is_authorized_dag(
+            method="PUT",
+            access_entity=DagAccessEntity.HITL_DETAIL,
+            details=_details(dag_id),
+            user=self.user,
+        ) and (not assigned or manager.is_authorized_hitl_task(assigned_users=set(assigned), user=self.user))
 
     def readable_dag_ids(self, session: Session) -> set[str]:
         """Return the ids of all Dags whose reports this user may read."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from airflow_segmentation.clustering.matching import Placed, match
+from airflow_segmentation.reports import figures
 from airflow_segmentation.reports.report import Report
-from airflow_segmentation.www import figures
 
 
 @dataclass(frozen=True)
 class Match:
-    """A segment of the earlier run and the one that took its place; None where there is none."""
+    """The numbers of a segment of the earlier run and of the one that took its place; None where there is
+    none.
+    """
 
     before: int | None
     after: int | None
@@ -77,7 +80,8 @@ class Changes:
 def between(before: Report, after: Report, unlike: str = "") -> Changes:
     """Return the drift from one report to a later one, over the features that both have.
 
-    Segments are matched nearest centres first, each once, with features scaled to their range in both runs.
+    Segments are matched one to one, as those of a run are with the published ones, with features scaled to
+    their range in both runs.
     """
     old, new = {f.name: f for f in before.features}, {f.name: f for f in after.features}
     names = tuple(name for name in old if name in new)
@@ -86,34 +90,30 @@ def between(before: Report, after: Report, unlike: str = "") -> Changes:
         for name in names
     ]
 
-    def scaled(report: Report) -> list[list[float]]:
+    def placed(report: Report) -> Placed:
         positions = [[feature.name for feature in report.features].index(name) for name in names]
-        return [
+        centers = [
             [centre[position] / span for position, span in zip(positions, spans, strict=True)]
             for centre in report.chosen.centers or ()
         ]
+        shares = _shares(report)
+        return Placed(centers if names and shares else [], shares)
 
-    first, second = scaled(before), scaled(after)
-    pairs = sorted(
-        (math.dist(one, other), i, j) for i, one in enumerate(first) for j, other in enumerate(second)
-    )
-    partner: dict[int, int] = {}
-    for _, i, j in pairs:
-        if i not in partner and j not in partner.values():
-            partner[i] = j
-    shares_before, shares_after = _shares(before), _shares(after)
-    matches = [
-        Match(
-            i,
-            partner.get(i),
-            share,
-            shares_after[partner[i]] if i in partner else None,
-            tuple(b - a for a, b in zip(first[i], second[partner[i]], strict=True)) if i in partner else None,
-        )
-        for i, share in enumerate(shares_before)
-    ]
+    first, second = placed(before), placed(after)
+    numbers, later = before.chosen.numbered, after.chosen.numbered
+    owners = match(first, second, math.sqrt(len(names)))
+    heirs = {owner: place for place, owner in enumerate(owners) if owner is not None}
+    matches = []
+    for owner, share in enumerate(first.shares):
+        if (place := heirs.get(owner)) is None:
+            matches.append(Match(numbers[owner], None, share, None, None))
+            continue
+        shifts = (b - a for a, b in zip(first.centers[owner], second.centers[place], strict=True))
+        matches.append(Match(numbers[owner], later[place], share, second.shares[place], tuple(shifts)))
     matches += [
-        Match(None, j, None, share, None) for j, share in enumerate(shares_after) if j not in partner.values()
+        Match(None, later[place], None, share, None)
+        for place, share in enumerate(second.shares)
+        if place not in heirs.values()
     ]
     return Changes(names, tuple(matches), unlike)
 

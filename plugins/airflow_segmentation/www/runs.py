@@ -14,21 +14,32 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from airflow.models.dagrun import DagRun
+from airflow.models.hitl import HITLDetail
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.utils.state import DagRunState, State
-from sqlalchemy import Text, and_, case, cast, func, or_, select
+from sqlalchemy import JSON, Text, and_, case, cast, func, or_, select, type_coerce
 
 from airflow_segmentation.reports.records import are_records_past, configured_backend, name_of
 from airflow_segmentation.reports.report import (
+    ASSIGNMENT_KEY,
+    FAILURE_KEY,
     MAX_REPORT_BYTES,
     PROGRESS_KEY,
+    PUBLICATION_KEY,
     REPORT_KEY,
+    REVIEW_KEY,
     SUMMARY_KEY,
+    Assignment,
+    Drift,
+    Failure,
     Progress,
+    Publication,
     Report,
     ReportError,
+    Review,
     Summary,
 )
 
@@ -43,9 +54,23 @@ MAX_GOING = 500
 """Running runs, of whatever Dag, among which sweeps under way are looked for; as many tasks of theirs are."""
 MAX_SWEEPS = 4
 """Sweeps of a run whose curves are drawn while they grow."""
+MAX_ASSIGNMENTS = 10
+"""Tables of customers that a page tells of."""
+MAX_REVIEWS = 10
+"""Reviews that a page tells of."""
+WAITING = ("awaiting_input", "deferred")
+"""States of a task that waits for a person: the first from Airflow 3.3 on, the second before."""
 MAX_TREND = 100
 """Reports of a Dag whose trend is drawn, latest first."""
-LONGEST = {REPORT_KEY: 4 * MAX_REPORT_BYTES, SUMMARY_KEY: 32_000, PROGRESS_KEY: 32_000}
+LONGEST = {
+    REPORT_KEY: 2 * MAX_REPORT_BYTES,
+    SUMMARY_KEY: 32_000,
+    PROGRESS_KEY: 32_000,
+    ASSIGNMENT_KEY: 200_000,
+    PUBLICATION_KEY: 200_000,
+    FAILURE_KEY: 32_000,
+    REVIEW_KEY: 200_000,
+}
 """Characters of a record up to which it is read: PostgreSQL writes small numbers out at some length."""
 
 
@@ -101,6 +126,26 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A review, and how far it has come."""
+
+    task: Task
+    review: Review
+    state: str | None
+    """The task's."""
+    answer: str | None
+    """What somebody has answered since it was asked, whether the task has taken it or not."""
+    answered_by: str | None
+    assigned: tuple[str, ...]
+    """Ids of who alone may answer; none where everybody may who has the right."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for somebody."""
+        return self.review.decision is None and self.answer is None and self.state in WAITING
+
+
+@dataclass(frozen=True)
 class Listed:
     """A run in a list: with the summary of its report, or how far its sweep has come."""
 
@@ -110,6 +155,25 @@ class Listed:
     progress: Progress | None
     problem: ReportError | None = None
     """Why neither could be read."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A version of segments that a task of a run published."""
+
+    run: Run
+    task: Task
+    record: Publication
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Customers that a task of a run assigned published segments to, and how far they have drifted."""
+
+    run: Run
+    task: Task
+    record: Assignment
+    drift: Drift
 
 
 @dataclass(frozen=True)
@@ -160,6 +224,22 @@ def find_run(session: Session, dag_id: str, run_id: str) -> Run | None:
     return None if row is None else _run(row, row.conf)
 
 
+def has_param(session: Session, dag_id: str, name: str) -> bool:
+    """Return whether a Dag, as it is now, has a param of this name; False where that cannot be told."""
+    latest = (
+        select(SerializedDagModel.id)
+        .where(SerializedDagModel.dag_id == dag_id)
+        .order_by(SerializedDagModel.created_at.desc())
+        .limit(1)
+    )
+    # Nothing of a Dag that is kept compressed; and only this of any other, which may be megabytes.
+    data = type_coerce(SerializedDagModel._data, JSON)  # Airflow 3.1 has a type of its own for it
+    params = session.scalar(
+        select(data["dag"]["params"]).where(SerializedDagModel.id == latest.scalar_subquery())
+    )
+    return isinstance(params, list) and any(isinstance(pair, list) and pair[:1] == [name] for pair in params)
+
+
 def reported_tasks(session: Session, run: Run) -> list[Task]:
     """Return the tasks of a run that pushed a report, at most `MAX_TASKS`."""
     return [Task(*row) for row in session.execute(_pushed_in(run, REPORT_KEY))]
@@ -189,6 +269,65 @@ def read_sweeps(session: Session, run: Run) -> list[tuple[Task, Progress]]:
     return _joined(found)[:MAX_SWEEPS]
 
 
+def read_assignments(session: Session, run: Run) -> list[tuple[Task, Assignment]]:
+    """Return the tables of customers that tasks of a run assigned segments in, at most `MAX_ASSIGNMENTS`."""
+    rows = session.execute(_pushed_in(run, ASSIGNMENT_KEY, _text(ASSIGNMENT_KEY)).limit(MAX_ASSIGNMENTS))
+    read = [(Task(*task), _readable(Assignment, value)[0]) for *task, value in rows]
+    return [(task, assignment) for task, assignment in read if assignment and assignment.uri]
+
+
+def read_reviews(session: Session, run: Run, task: Task) -> list[Asked]:
+    """Return the reviews of what a task chose, at most `MAX_REVIEWS`; of a mapped one, those mapped alike."""
+    columns = (
+        _text(REVIEW_KEY),
+        TaskInstance.state,
+        HITLDetail.chosen_options,
+        HITLDetail.responded_by,
+        HITLDetail.assignees,
+    )
+    asked = (
+        _pushed_in(run, REVIEW_KEY, *columns)
+        .outerjoin(HITLDetail, HITLDetail.ti_id == TaskInstance.id)
+        .limit(MAX_REVIEWS)
+    )
+    if task.map_index >= 0:
+        asked = asked.where(XComModel.map_index == task.map_index)
+    found = []
+    for *key, value, state, options, person, assigned in session.execute(asked):
+        review, _ = _readable(Review, value)
+        if review and review.task_id == task.task_id:
+            by = person["name"] if person else None
+            ids = tuple(user["id"] for user in assigned or ())
+            found.append(Asked(Task(*key), review, state, ", ".join(options or ()) or None, by, ids))
+    return found
+
+
+def waiting_runs(session: Session, dag_ids: Collection[str]) -> set[tuple[str, str]]:
+    """Return the ids of Dags and runs of which a review waits, of these Dags."""
+    # Few tasks wait at a time; whether they are reviews of ours is looked up by all of their ids.
+    waiting = session.execute(
+        select(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id)
+        .join(HITLDetail, HITLDetail.ti_id == TaskInstance.id)
+        .where(
+            TaskInstance.state.in_(WAITING),
+            HITLDetail.responded_at.is_(None),
+            TaskInstance.dag_id.in_(dag_ids),
+        )
+        .limit(MAX_GOING)
+    ).all()
+    if not waiting:
+        return set()
+    ids = (XComModel.dag_id, XComModel.run_id, XComModel.task_id)
+    reviews = session.execute(
+        select(*ids).where(
+            XComModel.key == REVIEW_KEY,
+            *(column.in_({row[place] for row in waiting}) for place, column in enumerate(ids)),
+        )
+    )
+    known = set(map(tuple, waiting))
+    return {(dag_id, run_id) for dag_id, run_id, task_id in reviews if (dag_id, run_id, task_id) in known}
+
+
 def read_reports(session: Session, dag_id: str, task: Task, run_ids: Collection[str]) -> dict[str, Report]:
     """Return the readable reports that a task pushed in some runs of its Dag, by run id."""
     rows = session.execute(
@@ -204,19 +343,31 @@ def read_reports(session: Session, dag_id: str, task: Task, run_ids: Collection[
     return {run_id: report for run_id, report in read.items() if report}
 
 
-def failed_tasks(session: Session, run: Run) -> list[Task]:
-    """Return the tasks of a run that failed, without those that failed only because another did."""
+def tasks_in(session: Session, run: Run, *states: str) -> list[list[Task]]:
+    """Return the tasks of a run that are in each state, in the order they came there, some ten of each."""
     rows = session.execute(
-        select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance._rendered_map_index)
+        select(
+            TaskInstance.task_id,
+            TaskInstance.map_index,
+            TaskInstance._rendered_map_index,
+            TaskInstance.state,
+        )
         .where(
             TaskInstance.dag_id == run.dag_id,
             TaskInstance.run_id == run.run_id,
-            TaskInstance.state == "failed",
+            TaskInstance.state.in_(states),
         )
-        .order_by(TaskInstance.end_date)
-        .limit(10)
-    )
-    return [Task(*row) for row in rows]
+        .order_by(TaskInstance.state, TaskInstance.end_date, TaskInstance.start_date)
+        .limit(10 * len(states))
+    ).all()
+    return [[Task(*row[:3]) for row in rows if row.state == state] for state in states]
+
+
+def read_failures(session: Session, run: Run) -> dict[tuple[str, int], str]:
+    """Return why tasks of a run failed, by their keys, as far as they told; at most `MAX_TASKS`."""
+    rows = session.execute(_pushed_in(run, FAILURE_KEY, _text(FAILURE_KEY), state="failed"))
+    read = {(task_id, index): _readable(Failure, value)[0] for task_id, index, _, value in rows}
+    return {task: failure.message for task, failure in read.items() if failure}
 
 
 def finished_tasks(session: Session, run: Run) -> tuple[int, int]:
@@ -309,22 +460,50 @@ def reporting_tasks(session: Session, dag_id: str) -> list[Task]:
     return [Task(*row) for row in rows]
 
 
-def trend(session: Session, dag_id: str, task: Task) -> list[Listed]:
-    """Return a task's latest reports over the runs of its Dag, at most `MAX_TREND`, oldest first.
+def trend(session: Session, dag_id: str, task: Task) -> tuple[list[Listed], int]:
+    """Return a task's latest reports over the runs of its Dag, oldest first, and how many it has in all.
 
-    Those that cannot be read are among them.
+    At most `MAX_TREND` are listed; those that cannot be read are among them.
     """
+    of_task = (
+        XComModel.dag_id == dag_id,
+        XComModel.task_id == task.task_id,
+        XComModel.map_index == task.map_index,
+    )
     rows = session.execute(
         _listed(SUMMARY_KEY)
-        .where(
-            XComModel.dag_id == dag_id,
-            XComModel.task_id == task.task_id,
-            XComModel.map_index == task.map_index,
-        )
-        .order_by(DagRun.run_after.desc())
+        .where(*of_task)
+        .order_by(DagRun.run_after.desc(), DagRun.id.desc())
         .limit(MAX_TREND)
     )
-    return list(_as_listed(rows, Summary))[::-1]
+    listed = list(_as_listed(rows, Summary))[::-1]
+    if len(listed) < MAX_TREND:
+        return listed, len(listed)
+    count = select(func.count()).select_from(XComModel).where(*of_task, XComModel.key == SUMMARY_KEY)
+    return listed, session.scalar(count) or 0
+
+
+def publications(session: Session, dag_id: str) -> list[Published]:
+    """Return the versions of segments that a Dag published, latest first, at most `MAX_TREND`."""
+    return [Published(*each) for each in _history(session, dag_id, PUBLICATION_KEY, Publication)]
+
+
+def scorings(session: Session, dag_id: str) -> list[Scored]:
+    """Return how far the customers that a Dag scored had drifted, oldest first, at most `MAX_TREND` times."""
+    found = _history(session, dag_id, ASSIGNMENT_KEY, Assignment)
+    return [Scored(*each, each[-1].drift) for each in found if each[-1].drift][::-1]
+
+
+def _history(session: Session, dag_id: str, key: str, kind: Any) -> list[tuple[Run, Task, Any]]:
+    """Return the readable records of a kind that tasks of a Dag pushed, latest first, of the last ones."""
+    rows = session.execute(
+        _listed(key)
+        .where(XComModel.dag_id == dag_id)
+        .order_by(DagRun.run_after.desc(), DagRun.id.desc(), XComModel.task_id, XComModel.map_index)
+        .limit(MAX_TREND)
+    )
+    read = [(_run(row), Task(row.task_id, row.map_index), _readable(kind, row.value)[0]) for row in rows]
+    return [each for each in read if each[-1]]
 
 
 def _joined(sweeps: Iterable[tuple[Task, Any]]) -> list[tuple[Task, Any]]:
@@ -353,12 +532,17 @@ def _sum(parts: Sequence[Progress]) -> Progress:
         curve=tuple(sorted(curve.items())),
         sweep=parts[0].sweep,
         updated_at=max((part.updated_at for part in parts if part.updated_at), default=None),
+        started_at=min((part.started_at for part in parts if part.started_at), default=None),
+        before=sum(part.before for part in parts),
     )
 
 
-def _pushed_in(run: Run, key: str, *columns: Any) -> Select[Any]:
-    """Select the columns of a :class:`Task`, and others, of the tasks of a run that pushed an XCom."""
-    return (
+def _pushed_in(run: Run, key: str, *columns: Any, state: str | None = None) -> Select[Any]:
+    """Select the columns of a :class:`Task`, and others, of the tasks of a run that pushed an XCom.
+
+    :param state: the state they are in; None for any.
+    """
+    found = (
         select(XComModel.task_id, XComModel.map_index, TaskInstance._rendered_map_index, *columns)
         .join(
             TaskInstance,
@@ -371,6 +555,7 @@ def _pushed_in(run: Run, key: str, *columns: Any) -> Select[Any]:
         .order_by(XComModel.task_id, XComModel.map_index)
         .limit(MAX_TASKS)
     )
+    return found if state is None else found.where(TaskInstance.state == state)
 
 
 def _listed(key: str) -> Select[Any]:

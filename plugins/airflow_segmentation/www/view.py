@@ -15,8 +15,9 @@ from flask_appbuilder import BaseView, expose
 from werkzeug.exceptions import NotFound
 
 from airflow_segmentation.links import ROUTE_BASE, page_path
+from airflow_segmentation.reports.files import sweep_csv
 from airflow_segmentation.reports.report import Report, ReportError
-from airflow_segmentation.www import pages, runs, words
+from airflow_segmentation.www import documents, pages, runs, words
 from airflow_segmentation.www.access import BadToken, Forbidden, NotLoggedIn, Viewer, authenticate, login_url
 from airflow_segmentation.www.runs import KeptElsewhere
 
@@ -71,7 +72,10 @@ class SegmentationView(BaseView):
                 for row in runs.list_going(session, readable)
                 if _viewer().may_read(row.run.dag_id, DagAccessEntity.RUN)
             ]
-        return _page("runs.html", **pages.runs_page(listed, going, query, sorted(counts), request.args))
+            waiting = runs.waiting_runs(session, readable)
+        return _page(
+            "runs.html", **pages.runs_page(listed, going, waiting, query, sorted(counts), request.args)
+        )
 
     @expose("/run")
     def run(self) -> Response:
@@ -82,29 +86,50 @@ class SegmentationView(BaseView):
             task = _task(tasks)
             report = task and runs.read_report(session, run, task)
             if task and report:
-                return _page("run.html", **pages.run_page(run, task, tasks, report, request.args, run.conf))
+                conf = run.conf if _may_choose(session, run) else None
+                assigned = runs.read_assignments(session, run)
+                if not _may_read_tasks(run):
+                    assigned = [(runs.Task(*by.key), table) for by, table in assigned]
+                reviews = [
+                    (asked, asked.waits and _viewer().may_answer(run.dag_id, asked.assigned))
+                    for asked in runs.read_reviews(session, run, task)
+                ]
+                reasons = runs.read_failures(session, run) if run.state not in (None, "success") else {}
+                shown = run, task, tasks, report, request.args, conf, assigned, reviews, reasons
+                return _page("run.html", **pages.run_page(*shown, logs=_may_read_tasks(run)))
             try:
                 sweeps, elsewhere = runs.read_sweeps(session, run), None
             except KeptElsewhere as error:
                 sweeps, elsewhere = [], error
             if run.state is None and not tasks and not sweeps and not elsewhere:
                 raise _no_run()  # that it exists is more than its viewer may know
-            finished, failed = None, []
+            finished, running, reasons = None, [], {}
             if _may_read_tasks(run):
-                finished, failed = runs.finished_tasks(session, run), runs.failed_tasks(session, run)
+                finished = runs.finished_tasks(session, run)
+                # What failed only because another did has a state of its own.
+                failed, running = runs.tasks_in(session, run, "failed", "running")
+                if failed:
+                    reasons = runs.read_failures(session, run)
             else:
                 sweeps = [(runs.Task(*task.key), progress) for task, progress in sweeps]
-        return _page("progress.html", **pages.progress_page(run, sweeps, elsewhere, finished, failed, tasks))
+                if run.state:
+                    reasons = runs.read_failures(session, run)
+                failed = [runs.Task(*key) for key in reasons]
+        standing = pages.progress_page(run, sweeps, elsewhere, finished, failed, reasons, running, tasks)
+        return _page("progress.html", **standing)
 
     @expose("/dag")
     def dag(self) -> Response:
-        """Show how the reports of a Dag changed from run to run."""
+        """Show what changed from run to run of a Dag: its reports, what it published, and whom it scored."""
         dag_id = _argument("dag_id")
         with create_session(scoped=False) as session:
             tasks = runs.reporting_tasks(session, dag_id)
             task = _task(tasks)
-            pushed = runs.trend(session, dag_id, task) if task else []
+            pushed, total = runs.trend(session, dag_id, task) if task else ([], 0)
             reports = [row for row in pushed if row.summary]
+            released = runs.publications(session, dag_id), runs.scorings(session, dag_id)
+            if any(released) and not reports:
+                return _page("released.html", **pages.released_page(dag_id, *released))
             if not task or not pushed:
                 return _page("message.html", 200, **_NO_REPORTS)
             if not reports:
@@ -114,16 +139,25 @@ class SegmentationView(BaseView):
                 request.args.getlist("curves"),
                 request.args.get("before", ""),
                 request.args.get("after", ""),
+                picked=bool(request.args.get("picked")),
             )
             compared = runs.read_reports(session, dag_id, task, {comparison.before, comparison.after})
-        unread = [row for row in reversed(pushed) if not row.summary]
-        return _page("dag.html", **pages.dag_page(dag_id, task, tasks, reports, unread, comparison, compared))
+            waiting = runs.waiting_runs(session, {dag_id})
+        page = pages.dag_page(dag_id, task, tasks, pushed, total, comparison, compared, waiting, *released)
+        return _page("dag.html", **page)
 
     @expose("/run/sweep.csv")
     def sweep_csv(self) -> Response:
         """Hand over the sweep as CSV."""
         run, _, _, report = _reported()
-        return _download(pages.sweep_csv(report), "text/csv", run, "sweep.csv")
+        return _download(sweep_csv(report), "text/csv", run, "sweep.csv")
+
+    @expose("/run/segments.csv")
+    def segments_csv(self) -> Response:
+        """Hand over the segments at the k that is looked at as CSV."""
+        run, _, _, report = _reported()
+        k = request.args.get("k", report.k, type=int)
+        return _download(pages.segments_csv(report, k), "text/csv", run, "segments.csv")
 
     @expose("/run/report.json")
     def report_json(self) -> Response:
@@ -135,13 +169,32 @@ class SegmentationView(BaseView):
     def charts_html(self) -> Response:
         """Hand over the charts as one HTML file that opens without Airflow."""
         run, task, tasks, report = _reported()
-        context = pages.run_page(run, task, tasks, report, request.args, {})
+        context = pages.run_page(run, task, tasks, report, request.args, None)
         return _download(pages.self_contained(context), "text/html", run, "charts.html")
+
+    @expose("/choosing-k")
+    def choosing_k(self) -> Response:
+        """Show the document on choosing k."""
+        document = documents.choosing_k()
+        if document is None:
+            raise NotFound("The document on choosing k was not installed with the plugin.")
+        return _page("choosing-k.html", document=document)
+
+    @expose("/images/<name>")
+    def image(self, name: str) -> Response:
+        """Hand over an image of that document."""
+        path = documents.image(name)
+        if path is None:
+            raise NotFound(f"There is no image {name}.")
+        return Response(path.read_bytes(), mimetype="image/png")
 
 
 _NO_REPORTS = {
     "title": "No report yet",
-    "text": "No run of this Dag has chosen a k so far. Once an ElbowOperator has, its report appears here.",
+    "text": (
+        "No run of this Dag has chosen a k so far, published segments, or scored customers by them. Once one "
+        "has, it appears here."
+    ),
 }
 
 
@@ -203,6 +256,11 @@ def _no_run() -> NotFound:
 def _may_read_tasks(run: runs.Run) -> bool:
     """Return whether the viewer may read a run's tasks, and not only what they pushed."""
     return run.state is not None and _viewer().may_read(run.dag_id, DagAccessEntity.TASK_INSTANCE)
+
+
+def _may_choose(session: Any, run: runs.Run) -> bool:
+    """Return whether a run of this Dag can be given a k, as far as the viewer may read the Dag itself."""
+    return _viewer().may_read(run.dag_id, None) and runs.has_param(session, run.dag_id, "k")
 
 
 def _tasks(session: Any, run: runs.Run) -> list[runs.Task]:

@@ -5,38 +5,53 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airflow_segmentation.clustering.methods import DISSOLVED, METHODS, STABLE
-from airflow_segmentation.reports.report import Progress, Report, Structure, Summary
-from airflow_segmentation.www.alike import METHOD_NAMES, described, differences, groups
-from airflow_segmentation.www.figures import (
+from airflow_segmentation.reports.alike import METHOD_NAMES, described, differences, groups
+from airflow_segmentation.reports.describing import between, standardized, telling_first
+from airflow_segmentation.reports.figures import (
     AXES,
     assign,
-    between,
     exact,
     isolated,
     less_sse,
     point_at,
+    share,
     short,
-    standardized,
-    telling_first,
     trust,
     value_of,
     with_gap,
 )
+from airflow_segmentation.reports.identity import labels_of
+from airflow_segmentation.reports.report import (
+    VERDICTS,
+    Drift,
+    Progress,
+    Publication,
+    Report,
+    Structure,
+    Summary,
+)
+from airflow_segmentation.reports.sentences import depends_on_the_range, k_of
 
 if TYPE_CHECKING:
     from airflow_segmentation.www.drift import Changes
-    from airflow_segmentation.www.runs import KeptElsewhere, Listed
-
+    from airflow_segmentation.www.runs import KeptElsewhere, Listed, Scored
 
 FAINT = 0.05
 """Standard deviations that are none when rounded."""
+MAX_NAME = 80
+"""Characters of a name that can be typed for a segment; the task that takes it checks it."""
 ABSENT = "n/a"
 """What stands where there is no value."""
+EXPLAINED = "Variation explained"
+"""What 1 - SSE / total sum of squares is called, everywhere."""
 ONE_PEAK = 0.05
 """p of the dip test from which one peak is possible."""
+TELLING_STEPS, TELLING_SECONDS = 3, 5
+"""Steps, and seconds, from which a pace can be told."""
 SMALLEST_P = 0.001
 """p that is given as it is."""
 
@@ -71,15 +86,16 @@ def elbow(report: Report) -> str:
     first, last, chosen = report.curve[0], report.curve[-1], report.chosen
     return (
         f"SSE falls from {short(first.sse)} at k = {first.k} to {short(last.sse)} at k = {last.k}. "
-        f"{_decision(report)}, where {percent(chosen.explained)} of it is explained."
+        f"{_decision(report)}, which explains {percent(chosen.explained)} of the variation."
     )
 
 
 def elbow_table(report: Report) -> Table:
     """Return the curve and its scores, a row for each k."""
     times = {count.k: count.times for count in report.stability.counts} if report.stability else {}
+    of = f" (of {report.stability.resamples} resamples)" if report.stability else ""
     return Table(
-        ("k", "SSE", "Explained", *AXES.values(), "Iterations", "Times chosen"),
+        ("k", "SSE", EXPLAINED, *AXES.values(), "Iterations", f"Times chosen{of}"),
         tuple(
             (
                 str(point.k),
@@ -94,13 +110,25 @@ def elbow_table(report: Report) -> Table:
     )
 
 
+def swept(report: Report) -> str:
+    """Return which k can be looked at."""
+    first, last = report.curve[0].k, report.curve[-1].k
+    return f"Only k = {first} was swept." if first == last else f"k was swept from {first} to {last}."
+
+
+def not_swept(report: Report, k: int) -> str:
+    """Return that a k cannot be looked at, and which one is instead."""
+    why = "is left out of this report" if report.curve[0].k < k < report.curve[-1].k else "was not swept"
+    return f"k = {k} {why}; this is k = {report.k}."
+
+
 def _decision(report: Report) -> str:
     if report.decided_by == "given":
-        return f"k = {report.k} was given"
+        return f"You set k = {report.k}"
     method = METHOD_NAMES.get(report.decided_by, report.decided_by)
     chose = f"{method} chose k = {report.k}"
     if report.unsettled(report.k):
-        chose += ", the last of the range and so not settled"
+        chose += " (the last of the range and so not settled)"
     if report.fell_back:
         asked = METHOD_NAMES.get(report.method, report.method)
         return f"{asked} found no elbow; {chose}"
@@ -145,12 +173,12 @@ def stability(report: Report) -> str | None:
 
 def structure(found: Structure) -> str:
     """Return what the sweep is, held against those of rows without groups."""
-    share = percent(less_sse(found.gap))
+    lower = percent(less_sse(found.gap))
     against = f"{found.sets:,} sets of {found.rows:,} rows without groups"
     if found.verdict == "none":
-        outcome = f"Whatever k, SSE is at most {share} lower than in {against}."
+        outcome = f"Whatever k, SSE is at most {lower} lower than in {against}."
     else:
-        outcome = f"SSE is up to {share} lower than in {against}, and the gap takes k = {found.gap_k}."
+        outcome = f"SSE is up to {lower} lower than in {against}, and the gap takes k = {found.gap_k}."
     times, sets = round(found.p * (found.sets + 1)), found.sets + 1
     return (
         f"{outcome} In {times:,} of {sets:,} sets, these rows among them, the gap stands out as much: "
@@ -215,17 +243,15 @@ def gap_table(report: Report) -> Table:
 
 
 def half_range(report: Report) -> str | None:
-    """Return what k would be with k_max cut to half; None where it was given, and would stay."""
+    """Return whether k depends on the range; None where it was set, or a warning says so already."""
     if report.half_range is None or report.half_k_max is None or report.decided_by == "given":
         return None
-    k = report.half_range.k
-    if k is None:
-        outcome = "no k would be found"
-    else:
-        outcome = "k would be the same" if k == report.k else f"k would be {k}"
-        if k == report.half_k_max:
-            outcome += ", the last of that range"
-    return f"With k_max = {report.half_k_max} instead of {report.k_max}, {outcome}."
+    half = (report.half_range.k, report.half_k_max)
+    full = (None if report.fell_back else report.k, report.k_max)
+    if half[0] == full[0]:
+        return f"The range swept makes no difference: {k_of(half)} for k up to {half[1]}, too."
+    said = depends_on_the_range(report.method, half, full)
+    return None if any(said in warning for warning in report.warnings) else f"{said}."
 
 
 def sizes(report: Report, k: int) -> str:
@@ -236,8 +262,8 @@ def sizes(report: Report, k: int) -> str:
     if len(counts) < 2:
         return f"One segment holds all {total:,} rows."
     said = (
-        f"{len(counts)} segments: the largest holds {counts[0]:,} rows ({percent(counts[0] / total)}), "
-        f"the smallest {counts[-1]:,} ({percent(counts[-1] / total)})."
+        f"{len(counts)} segments: the largest holds {counts[0]:,} rows ({share(counts[0], total, 1)}), "
+        f"the smallest {counts[-1]:,} ({share(counts[-1], total, 1)})."
     )
     if point.jaccard is None:
         return said
@@ -257,8 +283,8 @@ def sizes_table(report: Report, k: int) -> Table | None:
     return Table(
         ("Segment", "Rows", "Share", *(("Comes again",) if again else ())),
         tuple(
-            (str(segment), f"{count:,}", percent(count / total), *(again[segment] if again else ()))
-            for segment, count in enumerate(counts)
+            (label, f"{count:,}", share(count, total, 1), *(again[place] if again else ()))
+            for place, (label, count) in enumerate(zip(labels_of(report, point), counts, strict=True))
         ),
     )
 
@@ -273,7 +299,7 @@ def centres_table(report: Report, k: int) -> Table | None:
         (
             "Feature",
             *(() if shares is None else ("Between segments",)),
-            *(f"Segment {segment}" for segment in range(len(point.centers))),
+            *(f"Segment {label}" for label in labels_of(report, point)),
         ),
         tuple(
             (
@@ -291,12 +317,21 @@ def sample_table(report: Report, k: int, x: int, y: int) -> Table | None:
     point = point_at(report, k)
     if not report.sample or point.centers is None:
         return None
+    labels = labels_of(report, point)
     return Table(
         ("Row", report.features[x].name, report.features[y].name, "Segment"),
         tuple(
-            (str(number), short(row[x]), short(row[y]), str(segment))
-            for number, (row, segment) in enumerate(zip(report.sample, assign(report, point), strict=True), 1)
+            (str(number), short(row[x]), short(row[y]), labels[place])
+            for number, (row, place) in enumerate(zip(report.sample, assign(report, point), strict=True), 1)
         ),
+    )
+
+
+def not_stored(what: str, k: int) -> str:
+    """Return that the report does not hold something at k, why, and what to do."""
+    return (
+        f"{what} for k = {k} were not stored: a report keeps below a size, and leaves out first what is far "
+        f"from the chosen k. To see them, trigger the Dag with k = {k}."
     )
 
 
@@ -320,29 +355,61 @@ def centres(report: Report, k: int) -> str:
             "largest value of a feature."
         )
     cells = [
-        (value, feature.name, segment)
+        (value, feature.name, number)
         for feature, row in zip(report.features, z, strict=True)
-        for segment, value in enumerate(row)
+        for number, value in zip(point.numbered, row, strict=True)
     ]
     extremes = sorted(cells, key=lambda cell: -abs(cell[0]))[:2]
     if k < 2 or abs(extremes[0][0]) < FAINT:
         return "No segment differs from the others."
     phrases = (
-        f"segment {segment}, {value:+.1f} standard deviations in {isolated(name[:60])}"
-        for value, name, segment in extremes
+        f"segment {number}, {value:+.1f} standard deviations in {isolated(name[:60])}"
+        for value, name, number in extremes
         if abs(value) >= FAINT
     )
     best = telling_first(report, point)[0]
     name = isolated(report.features[best].name[:60])
     return (
-        f"Most unlike the rest: {'; '.join(phrases)}. Most telling: {name}, {percent(shares[best])} of whose "
+        f"Stands out most: {'; '.join(phrases)}. Most telling: {name}, {percent(shares[best])} of whose "
         "variance lies between segments."
     )
 
 
-def progress(progress: Progress) -> str:
-    """Return how far a sweep has come."""
-    return f"{progress.done} of {progress.total} steps done."
+def progress(progress: Progress, now: datetime | None = None) -> str:
+    """Return how far a sweep has come, how long that took and, once that can be told, what is left.
+
+    :param now: the time, while the sweep may be going on.
+    """
+    said = f"{progress.done:,} of {progress.total:,} steps done"
+    is_going = now is not None and progress.done < progress.total
+    since, until = _moment(progress.started_at), now if is_going else _moment(progress.updated_at)
+    if since is None or until is None or until < since:
+        return f"{said}."
+    seconds, steps = (until - since).total_seconds(), progress.done - progress.before
+    said += f" in {_duration(seconds)}"
+    if not is_going or steps < TELLING_STEPS or seconds < TELLING_SECONDS:
+        return f"{said}."
+    left = (progress.total - progress.done) * seconds / steps
+    return f"{said}; at this pace about {_duration(left)} left. Scores come after the steps."
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return the moment that a record names; None where it names none."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
+def _duration(seconds: float) -> str:
+    """Return about how long something takes."""
+    for length, unit in ((3600, "hour"), (60, "minute")):
+        if seconds >= 1.5 * length:
+            return f"{round(seconds / length):,} {unit}s"
+        if seconds >= 0.9 * length:
+            return f"1 {unit}"
+    return "1 second" if 0.5 <= seconds < 1.5 else f"{round(seconds)} seconds"
 
 
 def growing(progress: Progress) -> str:
@@ -371,6 +438,8 @@ def curves_table(reports: Sequence[Listed]) -> Table:
 
 def curves(reports: Sequence[Listed]) -> str:
     """Return what the chart of several runs' curves shows, and which of them are not like the first."""
+    if not reports:
+        return "No run chosen."
     what = "The share of SSE that is left at each k, and the k that each run chose."
     known = [(row.run.run_id, row.summary) for row in reports if row.summary]
     unlike = [
@@ -384,6 +453,15 @@ def curves(reports: Sequence[Listed]) -> str:
     return f"{what} Dotted are runs not like {isolated(known[0][0][:60])} ({first}): {'; '.join(unlike)}."
 
 
+def counted(listed: int, total: int) -> str:
+    """Return how many reports a page lists, of all there are."""
+    return (
+        f"{total:,} report{'' if total == 1 else 's'}"
+        if listed == total
+        else f"The latest {listed:,} of {total:,} reports"
+    )
+
+
 def trends(reports: Sequence[Listed]) -> str:
     """Return how the chosen k went over the runs of a Dag, and whether these are alike."""
     summaries = [row.summary for row in reports if row.summary]
@@ -395,6 +473,59 @@ def trends(reports: Sequence[Listed]) -> str:
             f"The chosen k lies between {min(chosen)} and {max(chosen)}; the latest run chose {chosen[-1]}."
         )
     return f"{course} {not_alike(summaries[::-1])}".strip()
+
+
+def approved(version: Publication) -> str:
+    """Return since when a version is published, and who approved it."""
+    since = f"published {moment(version.published_at)} UTC"
+    return f"{since}, approved by {isolated(version.reviewer)}" if version.reviewer else since
+
+
+def moment(told: str | None) -> str:
+    """Return the moment that a record tells in ISO 8601, to the minute."""
+    return (told or ABSENT)[:16].replace("T", " ")
+
+
+def verdict(version: Publication) -> str:
+    """Return whether the segments of a version are groups at all, in words."""
+    return VERDICTS[version.verdict] if version.verdict else ABSENT
+
+
+def scored(scorings: Sequence[Scored]) -> str:
+    """Return whether the customers of the latest run had drifted, and how many runs' had."""
+    last = scorings[-1]
+    did = "scored" if last.record.uri else "would have scored"
+    customers = f"The latest run {did} {last.record.rows:,} customers by version {last.record.version}"
+    latest = "; ".join(isolated(found) for found in last.drift.found)
+    drifted = sum(bool(each.drift.found) for each in scorings)
+    of_all = f"Customers of {drifted} of {len(scorings)} runs had drifted." if len(scorings) > 1 else ""
+    return f"{customers}, who {f'have drifted: {latest}' if latest else 'have not drifted'}. {of_all}".strip()
+
+
+def scored_table(scorings: Sequence[Scored]) -> Table:
+    """Return how far the customers of each run had drifted, latest first."""
+    return Table(
+        ("Run", "Version", "Customers", "Shifted most", "PSI of shares", "Out of range", "Drifted"),
+        tuple(
+            (
+                isolated(each.run.run_id),
+                str(each.record.version),
+                f"{each.record.rows:,}",
+                _shifted(each.drift),
+                f"{each.drift.shares:.2g}",
+                percent(each.drift.outside),
+                ("yes" if each.record.uri else "yes, and none was scored") if each.drift.found else "no",
+            )
+            for each in reversed(scorings)
+        ),
+    )
+
+
+def _shifted(drift: Drift) -> str:
+    """Return the feature that has shifted most, and by how much."""
+    if not drift.features:
+        return ABSENT
+    return f"{isolated(drift.features[0].feature)}, PSI {drift.features[0].psi:.2g}"
 
 
 def not_alike(summaries: Sequence[Summary]) -> str:
@@ -416,7 +547,7 @@ def trends_table(reports: Sequence[Listed]) -> Table:
     """Return the reports of a Dag, latest first."""
     known = [(row.run.run_id, row.summary) for row in reversed(reports) if row.summary]
     return Table(
-        ("Run", "k", "SSE at k", "Explained", "Silhouette", "Rows", "Settings"),
+        ("Run", "k", "SSE at k", EXPLAINED, "Silhouette", "Rows", "Settings"),
         tuple(
             (
                 run_id,

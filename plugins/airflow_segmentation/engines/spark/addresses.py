@@ -73,6 +73,15 @@ def name_of(path: str) -> str:
     return unquote("/" + rest.lstrip("/") if scheme == "file" else path)
 
 
+def for_worker(path: str, uri: str) -> str:
+    """Return as this worker opens it what :func:`name_of` returned of a file below a URI."""
+    scheme, found, rest = uri.partition("://")
+    if not found or scheme in ("file", "local"):
+        return path
+    key = unquote(path.partition("://")[2].partition("/")[2])
+    return f"{scheme}://{rest.partition('/')[0]}/{key}"
+
+
 def require_allowed(paths: Iterable[str]) -> None:
     """Raise an error unless local files lie where they may, with every link in their paths followed.
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException
 
 from airflow_segmentation.engines.spark import loading
-from airflow_segmentation.engines.spark.addresses import for_cluster, require_allowed
-from airflow_segmentation.engines.spark.data import Source, SparkData, parts_of
+from airflow_segmentation.engines.spark.addresses import for_cluster, for_worker, require_allowed
+from airflow_segmentation.engines.spark.data import Part, Source, SparkData, parts_of
 from airflow_segmentation.engines.spark.session import Session
+from airflow_segmentation.engines.spark.times import Times, as_times, times_in, with_times
 from airflow_segmentation.storage.addresses import without_secrets
-from airflow_segmentation.storage.files import open_for_reading, resolve
+from airflow_segmentation.storage.files import NoFileError, open_for_reading, resolve
 from airflow_segmentation.tables import folders
 from airflow_segmentation.tables.csv_files import Csv, Loaded
 from airflow_segmentation.tables.parquet import Table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from airflow.sdk import Context
 
 
@@ -87,6 +89,8 @@ class SparkEngine:
             # Tells of a file by what it is called, and reads no column.
             parts = parts_of(frame)
         require_allowed(part.mark.partition(" ")[2] for part in parts)
+        # A cluster itself writes no times that it cannot read.
+        times = {} if table is not None else _times_of(parts, schema, uri, conn_id)
         if table is not None:
             order = {name: (place, rows) for place, (name, rows) in enumerate(table.parts)}
             if {part.name: part.rows for part in parts} != dict(table.parts):
@@ -95,9 +99,10 @@ class SparkEngine:
                     "wrote it again"
                 )
             parts.sort(key=lambda part: order[part.name])
-        return SparkData(
-            self.session, uri, Source(lambda: spark.read.parquet(path), schema, parts, facts=facts)
+        source = Source(
+            lambda: as_times(spark.read.parquet(path), times), with_times(schema, times), parts, facts=facts
         )
+        return SparkData(self.session, uri, source)
 
     def _is_csv(self, uri: str, conn_id: str | None) -> bool:
         if _is_file(uri, conn_id):
@@ -111,3 +116,14 @@ class SparkEngine:
 def _is_file(uri: str, conn_id: str | None) -> bool:
     fs, path = resolve(uri, conn_id)
     return fs.isfile(path)
+
+
+def _times_of(parts: Sequence[Part], schema: pa.Schema, uri: str, conn_id: str | None) -> Times:
+    """Return the columns of a table's first part that hold times which Spark reads as whole numbers.
+
+    None where only the cluster sees it.
+    """
+    for part in parts[:1]:
+        with contextlib.suppress(NoFileError), Table(for_worker(part.path, uri), conn_id) as file:
+            return times_in(file.schema, schema)
+    return {}

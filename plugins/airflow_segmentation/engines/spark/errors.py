@@ -7,13 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowException, redact
+from airflow.providers.common.compat.sdk import AirflowException
 
-from airflow_segmentation.errors import InputError, without_control
+from airflow_segmentation.errors import InputError, in_short
 from airflow_segmentation.storage.addresses import without_secrets
-
-LONGEST = 300
-"""Characters of what Spark says that are shown."""
 
 AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 """Statuses of gRPC where nobody answers."""
@@ -48,15 +45,15 @@ def _in_words(error: Exception, conn_id: str, uri: str, secrets: Sequence[str]) 
     said = str(error)
     status, details = _status(error)
     if status is not None:
-        return _of_the_way(status, _short(details or said, secrets), conn_id)
+        return _of_the_way(status, in_short(details or said, secrets), conn_id)
     for pattern, kind, message in _KNOWN:
         found = re.search(pattern, said, re.DOTALL)
         if found:
             words = {name: value or "" for name, value in found.groupdict().items()}
             return kind(message.format(conn_id=conn_id, uri=uri or "the table", **words))
     return AirflowException(
-        f"Spark failed{f' on {uri}' if uri else ''}: {_short(_last_line(said), secrets)}; its own log tells "
-        "more"
+        f"Spark failed{f' on {uri}' if uri else ''}: {in_short(_last_line(said), secrets)}; its own log "
+        "tells more"
     )
 
 
@@ -205,10 +202,3 @@ def _last_line(said: str) -> str:
         if lines:
             return lines[-1]
     return body.splitlines()[0] if body else "no reason given"
-
-
-def _short(said: str, secrets: Sequence[str]) -> str:
-    for secret in secrets:
-        said = said.replace(secret, "***")
-    said = without_control(re.sub(r"\s+", " ", str(redact(said)))).strip().rstrip(".")
-    return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"

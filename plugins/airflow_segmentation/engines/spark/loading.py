@@ -19,7 +19,13 @@ from airflow_segmentation.tables import advice
 from airflow_segmentation.tables.csv_files import Csv, Loaded
 from airflow_segmentation.tables.csv_files.by_pyarrow import FALSE, MISSING, TRUE
 from airflow_segmentation.tables.csv_files.file import BEGINNINGS, ENCODINGS
-from airflow_segmentation.tables.csv_files.reading import on_one_line, require_same_names, unnamed
+from airflow_segmentation.tables.csv_files.reading import (
+    given_twice,
+    on_one_line,
+    require_same_names,
+    told_apart,
+    unnamed,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +64,7 @@ def load(session: Session, csv: Csv, uri: str) -> Loaded:
     data.write(uri, data.schema, unchanged, facts=data.facts)
     for note in notes:
         log.warning("%s", note)
-    return Loaded(data.rows, missing, tuple(notes))
+    return Loaded(data.rows, missing, tuple(notes), schema=data.schema)
 
 
 def opened(session: Session, csv: Csv) -> tuple[SparkData, dict[str, int], list[str]]:
@@ -70,7 +76,8 @@ def opened(session: Session, csv: Csv) -> tuple[SparkData, dict[str, int], list[
     dialect = dialect_of(csv)
     path = for_cluster(csv.uri, csv.conn_id, may_match=True)
     pieces = _pieces(session, csv, path, dialect)
-    names = {piece.part.path: _names(csv, dialect, piece) for piece in pieces if piece.part.start == 0}
+    first = [piece for piece in pieces if piece.part.start == 0]
+    names = {piece.part.path: _names(csv, piece) for piece in first}
     require_same_names(names)
     _require_shape(csv, pieces, names)
     found = next(iter(names.values()))
@@ -87,8 +94,10 @@ def opened(session: Session, csv: Csv) -> tuple[SparkData, dict[str, int], list[
         wanted.remove(found[-1])
         notes.append(f"The last field of every row of {csv.name} is empty and has no name; it was left out")
     types = {name: _type(kind) for name, kind in kinds.items()}
-    if csv.id_column is not None:
-        types[csv.id_column] = pa.string()
+    for piece in first:
+        # As to pandas, a second column of that name is text, too.
+        called = zip(names[piece.part.path], _given(csv, piece), strict=True)
+        types |= {name: pa.string() for name, given in called if csv.id_column in (name, given)}
     headers = list(dict.fromkeys(map(tuple, names.values())))
     filled = [piece for piece in pieces if piece.seen["rows"]]
     rows = lines.Rows(
@@ -235,23 +244,26 @@ def _require_csv(piece: Piece) -> None:
         )
 
 
-def _names(csv: Csv, dialect: Dialect, piece: Piece) -> list[str]:
+def _names(csv: Csv, piece: Piece) -> list[str]:
     """Return the names of a file's columns."""
-    name = without_secrets(piece.part.path)
-    if csv.options.get("names") is not None:
-        found = [str(item) for item in csv.options["names"]]
-    else:
-        cells = piece.seen.get("names") or []
-        found = [on_one_line(cell) or unnamed(place) for place, cell in enumerate(cells)]
-    twice = [item for place, item in enumerate(found) if item in found[:place]]
+    name, given = without_secrets(piece.part.path), _given(csv, piece)
+    found = [on_one_line(item) for item in (told_apart(given) if csv.options.get("names") is None else given)]
+    twice = [item for item, count in Counter(found).items() if count > 1]
     if twice:
         raise InputError(
-            f"{name} has two columns named {twice[0]!r}; name all: "
+            f"{name} has two columns named {twice[0]!r}; give each a name of its own: "
             f"{advice.call_with({'header': 0, 'names': ['…']})}"
         )
     if not found:
         raise InputError(f"{name} is empty; look at what should have written it")
     return found
+
+
+def _given(csv: Csv, piece: Piece) -> list[str]:
+    """Return the names of a file's columns as an option gives them, or else its header."""
+    if csv.options.get("names") is not None:
+        return [str(item) for item in csv.options["names"]]
+    return [cell or unnamed(place) for place, cell in enumerate(piece.seen.get("names") or [])]
 
 
 def _require_shape(csv: Csv, pieces: Sequence[Piece], names: Mapping[str, Sequence[str]]) -> None:
@@ -286,6 +298,7 @@ def _notes(csv: Csv, pieces: Sequence[Piece], names: Sequence[str]) -> Iterator[
             f"The first line of {csv.name} looks like a customer and was read as the header; if there is no "
             f"header, name the columns: {advice.call_with({'header': None, 'names': ['…']})}"
         )
+    yield from dict.fromkeys(note for piece in pieces for note in given_twice(csv, _given(csv, piece)))
     broken = sum(piece.seen["broken"] for piece in pieces)
     if broken:
         yield (

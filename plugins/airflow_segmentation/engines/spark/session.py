@@ -20,6 +20,7 @@ from urllib.parse import quote
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_segmentation.engines.spark.errors import told
+from airflow_segmentation.engines.spark.page import page_of
 from airflow_segmentation.errors import InputError
 from airflow_segmentation.storage.scratch import scratch_folder
 
@@ -52,8 +53,10 @@ SETTINGS = {
     "spark.sql.caseSensitive": "true",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.mergeSchema": "false",
-    # Times to a billionth of a second, as pandas 2 writes them, could not be read at all otherwise.
+    # Times to a billionth of a second, as pandas 2 writes them, could not be read at all otherwise: `times`.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
+    # Of its own times, which have no time zone in a file, others would not know that they are of one.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
 """What a session is told before anything runs: so the parts, and the bits, are the same on every cluster."""
 
@@ -164,9 +167,7 @@ class Session:
     def page(self) -> str | None:
         """Address of the session's page in the Spark UI, as far as the cluster tells."""
         with self.told():
-            conf = self.spark.conf
-            host, port = conf.get("spark.driver.host", None), conf.get("spark.ui.port", "4040")
-        return f"http://{host}:{port}/connect/session/?id={self.id}" if host and port != "0" else None
+            return page_of(self.spark.conf, self.id)
 
     def described(self) -> str:
         """Return what Spark's pages show of a job: the Dag, the task and the run."""

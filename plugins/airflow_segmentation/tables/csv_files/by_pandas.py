@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from airflow_segmentation.tables.csv_files.quotes import Quotes
 from airflow_segmentation.tables.csv_files.reading import (
     Layout,
     Reading,
+    given_twice,
     is_about_the_file,
     nameless,
     on_one_line,
@@ -45,10 +45,7 @@ def layout_of(csv: Csv) -> Layout:
     """
     if "index_col" in csv.options:
         return Layout()
-    twice = _names_given_twice(csv)
-    notes = tuple(
-        f"Column {name!r} is in {csv.name} twice; the second is called {f'{name}.1'!r} here" for name in twice
-    )
+    notes = tuple(given_twice(csv, _first_line(csv)))
     with _open_text(csv, csv.quotes()) as file, told(csv):
         rows = next(_pandas_chunks(file, _as_they_stand(csv), LOOKED_AT), None)
     names = [] if rows is None else [str(name) for name in rows.columns]
@@ -117,15 +114,14 @@ def _is_no_header(csv: Csv, rows: pd.DataFrame) -> bool:
     return bool(named and numbers)
 
 
-def _names_given_twice(csv: Csv) -> list[str]:
-    """Return names that stand in the header more than once, where it is the first line."""
+def _first_line(csv: Csv) -> list[str]:
+    """Return the names as they stand in the header, where it is the first line; else none."""
     if {"names", "header", "skiprows"} & csv.options.keys():
         return []
     with contextlib.suppress(Exception), _open_text(csv) as file:
         options = {**csv.options, "header": None, "dtype": "str", "nrows": 1}
         for row in _pandas_chunks(file, options, 1):
-            counts = Counter(row.iloc[0].dropna())
-            return [on_one_line(name) for name, count in counts.items() if count > 1]
+            return list(row.iloc[0].dropna())
     return []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_segmentation.errors import InputError
@@ -27,6 +27,8 @@ class Loaded:
     """Missing values in each column."""
     notes: tuple[str, ...] = ()
     """What a person should know about the file, each a sentence."""
+    schema: pa.Schema = field(kw_only=True)
+    """The table's columns and their types."""
     long_numbers: frozenset[str] = frozenset()
     """Columns that are text only as they hold whole numbers of more digits than an integer has."""
 
@@ -80,7 +82,7 @@ def _written(csv: Csv, uri: str, reading: Reading) -> Loaded:
             "rows are missing there, that quote does not end where it should: close or remove it, or read "
             f"quotes as text: {advice.call_with({'quoting': 3})}"
         )
-    return Loaded(writer.rows, missing, tuple(notes), frozenset(reading.long_numbers))
+    return Loaded(writer.rows, missing, tuple(notes), frozenset(reading.long_numbers), schema=writer.schema)
 
 
 def _notes_on_header(csv: Csv, names: Sequence[str]) -> Iterator[str]:

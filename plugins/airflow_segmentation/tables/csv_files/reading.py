@@ -7,6 +7,7 @@ import lzma
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -76,6 +77,27 @@ def renamed(csv: Csv, names: Iterable[str]) -> list[str]:
         for name in names
         if on_one_line(name) != name
     ]
+
+
+def given_twice(csv: Csv, names: Iterable[str]) -> list[str]:
+    """Return the notes on names that stand in a header more than once; :func:`told_apart` tells them."""
+    twice = [on_one_line(name) for name, count in Counter(names).items() if count > 1]
+    return [
+        f"Column {name!r} is in {csv.name} twice; the second is called {f'{name}.1'!r} here" for name in twice
+    ]
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Return the names of a header as pandas tells them apart: the second `x` is called `x.1`."""
+    there, counts = set(names), Counter[str]()
+    found = []
+    for name in names:
+        own, number = name, counts[name]
+        while number and (own := f"{name}.{number}") in there:
+            number += 1
+        counts[name] = number + 1
+        found.append(own)
+    return found
 
 
 def nameless(csv: Csv) -> str:

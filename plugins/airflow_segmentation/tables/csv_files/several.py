@@ -139,7 +139,7 @@ def _joined(
     notes = [note for part in parts for note in part.loaded.notes]
     if folders:
         notes.insert(0, f"{csv.name} leads to folders, too, such as {folders[0]!r}; no file in them was read")
-    return Loaded(writer.rows, missing, tuple(notes))
+    return Loaded(writer.rows, missing, tuple(notes), schema=schema)
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

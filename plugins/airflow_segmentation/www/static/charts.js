@@ -9,9 +9,20 @@
     toImageButtonOptions: { scale: 2 },
   };
 
+  const PAPER_WIDTH = 640; // what a sheet of A4 or Letter has room for, in pixels
+
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  let made = {};
+
+  /** Return the colours and the letters of all charts, looked up once for each colour mode. */
   function template() {
+    const { mode, paper } = document.documentElement.dataset;
+    if (made.of !== mode + paper) made = { of: mode + paper, template: fromStyles() };
+    return made.template;
+  }
+
+  function fromStyles() {
     const axis = {
       automargin: true,
       color: colour("--muted"),
@@ -36,11 +47,13 @@
   function draw(chart) {
     const json = chart.querySelector("script")?.textContent;
     const plot = chart.querySelector(".plot");
-    const version = document.documentElement.dataset.mode + json;
+    const { mode, paper } = document.documentElement.dataset;
+    const version = mode + paper + json;
     if (!json || plot.version === version) return;
     plot.version = version;
     const figure = JSON.parse(json);
     figure.layout.template = template();
+    if (paper !== undefined) figure.layout.width = PAPER_WIDTH;
     plot.querySelector(".space")?.remove();
     Plotly.react(plot, figure.data, figure.layout, {
       ...config,
@@ -63,15 +76,48 @@
     if (at >= 0) Plotly.restyle(plot, { x: [[k]], y: [[curve.y[at]]] }, [ring]);
   }
 
-  /** Draw one chart after the other, the first at once, and let the browser show each before the next. */
-  async function drawAll() {
-    for (const chart of document.querySelectorAll(".chart")) {
-      draw(chart);
-      await new Promise((resolve) => setTimeout(resolve));
+  let drawing = false;
+  let again = false;
+
+  const shown = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  const amount = (chart) => chart.querySelector("script")?.textContent.length ?? 0;
+
+  function isInSight(chart) {
+    const { top, bottom } = chart.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  }
+
+  /** Draw one chart after the other, and let the browser show each before the next. */
+  async function drawAll({ type } = {}) {
+    again = true;
+    if (drawing) return;
+    drawing = true;
+    while (again) {
+      again = false;
+      const charts = [...document.querySelectorAll(".chart")];
+      if (type === "swapped") {
+        await shown(); // the numbers of another view are first, then what is in sight, and of that what takes the least
+        const inSight = new Set(charts.filter(isInSight));
+        charts.sort((one, other) => inSight.has(other) - inSight.has(one) || amount(one) - amount(other));
+      }
+      for (const { id } of charts) {
+        const chart = document.getElementById(id); // another view may have come meanwhile
+        if (chart) draw(chart);
+        await new Promise((resolve) => setTimeout(resolve));
+      }
     }
+    drawing = false;
+  }
+
+  /** Draw all charts for paper before the browser goes on, which prints what is there; or for the screen again. */
+  function drawForPaper() {
+    document.querySelectorAll(".chart").forEach(draw);
+    if ("paper" in document.documentElement.dataset) return;
+    for (const plot of document.querySelectorAll(".plot.js-plotly-plot")) Plotly.Plots.resize(plot);
   }
 
   document.addEventListener("look", look);
+  document.addEventListener("paper", drawForPaper);
   document.addEventListener("colourmode", drawAll);
   document.addEventListener("swapped", drawAll);
   drawAll();

@@ -1,5 +1,5 @@
 // Follows the colour mode of the Airflow UI around this page, while it is open; alone in a tab, Airflow's last
-// choice, or else the system's. Runs before the page is painted, so that it never flashes.
+// choice, or else the system's; on paper it is light. Runs before the page is painted, so that it never flashes.
 (() => {
   "use strict";
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -21,6 +21,7 @@
   }
 
   function mode() {
+    if ("paper" in document.documentElement.dataset) return "light";
     const around = airflow();
     for (const mode of ["dark", "light"]) if (around?.classList.contains(mode)) return mode;
     const choice = stored();
@@ -37,5 +38,6 @@
   follow();
   system.addEventListener("change", follow);
   addEventListener("storage", follow);
+  document.addEventListener("paper", follow);
   if (airflow()) new MutationObserver(follow).observe(airflow(), { attributeFilter: ["class"] });
 })();

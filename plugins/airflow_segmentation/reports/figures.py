@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from airflow_segmentation.clustering.methods import DISSOLVED, SCORES, STABLE
-from airflow_segmentation.reports.report import MAX_NUMBER, CurvePoint, Progress, Report, Summary
-from airflow_segmentation.www.alike import METHOD_NAMES, described, differences, groups
-
-if TYPE_CHECKING:
-    from airflow_segmentation.www.runs import Listed
+from airflow_segmentation.reports.alike import METHOD_NAMES
+from airflow_segmentation.reports.describing import between, standardized, telling_first
+from airflow_segmentation.reports.identity import identified
+from airflow_segmentation.reports.report import CurvePoint, Progress, Report
 
 Figure = dict[str, Any]
 
@@ -25,13 +24,23 @@ HUES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C
 """Okabe and Ito's colours for the colour-blind (2008), those that show on white and on black, and a grey."""
 SYMBOLS = ("circle", "diamond", "square", "x", "triangle-up", "cross", "star", "hexagon", "pentagon")
 PATTERNS = ("", "/", "x", ".", "\\", "+", "-", "|")
+HATCHINGS = {
+    "": "",
+    "/": "M-1 7L7-1M1 13L13 1",
+    "x": "M0 6L6 0M0 12L12 0M6 12L12 6M0 6L6 12M0 0L12 12M6 0L12 6",
+    ".": "M3 3h.01M9 3h.01M6 6h.01M3 9h.01M9 9h.01",
+    "\\": "M5-1L13 7M-1 1L11 13",
+    "+": "M0 3h12M0 9h12M3 0v12M9 0v12",
+    "-": "M0 2h12M0 6h12M0 10h12",
+    "|": "M2 0v12M6 0v12M10 0v12",
+}
+"""How each pattern is drawn in an SVG of 12 by 12."""
 CURVE = "#3B82F6"
 CHOSEN = "#D55E00"
 DIVERGING = [[0, "#2166AC"], [0.25, "#92C5DE"], [0.5, "#F7F7F7"], [0.75, "#F4A582"], [1, "#B2182B"]]
 """Blue to red through white, after ColorBrewer's RdBu: told apart with every kind of colour vision."""
 RISING = [[0, "#F7F7F7"], [0.5, "#92C5DE"], [1, "#2166AC"]]
 """White to blue, for values that have no middle."""
-DASHES = ("solid", "dot", "dash", "longdash", "dashdot")
 
 AXES = {**{name: score.label for name, score in SCORES.items()}, "seconds": "Seconds per fit"}
 """What the elbow chart can show on its second axis, and how it is called."""
@@ -39,37 +48,49 @@ AXES = {**{name: score.label for name, score in SCORES.items()}, "seconds": "Sec
 LEGEND_ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
 MAX_LABEL = 28
 """Characters of a name that an axis has room for."""
+MAX_NAME = 40
+"""Characters of a segment's name, beside its number."""
 MAX_HOVER = 200
 """Characters of a name that each cell of a heat map repeats."""
 MAX_NUMBERED_SEGMENTS = 12
 """Segments up to which a heat map has room to print a number in each cell."""
-MAX_CURVES = 10
-NAME_GAP = 0.06
-"""Share of SSE by which two marks of one k differ, for each to be named: nearer, they cover each other."""
 FULL_COLOUR = (1.0, 3.0)
 """Standard deviations that have the deepest colour: the most there are, but within these bounds."""
 SMALLEST_SPAN = 0.1
 """Share of its range that a centre must move, at least, to have the deepest colour."""
 LEAST_GAP = -10.0
 """Gap below which nobody asks how many times more SSE there is."""
-OF_RANGE = "of range"
+OF_RANGE, OF_ROWS = "of range", "of rows"
 NOT_SETTLED = ", not settled"
 """What stands behind a method's k that is the last of the range."""
 
 
-def colour(segment: int) -> str:
-    """Return the colour of a segment, by its place in the order of sizes; after the last comes the first."""
-    return HUES[segment % len(HUES)]
+def colour(number: int) -> str:
+    """Return the colour of a segment, by its number; after the last comes the first."""
+    return HUES[number % len(HUES)]
 
 
-def symbol(segment: int) -> str:
+def symbol(number: int) -> str:
     """Return the marker of a segment, which tells segments of one hue apart."""
-    return SYMBOLS[segment // len(HUES) % len(SYMBOLS)]
+    return SYMBOLS[number // len(HUES) % len(SYMBOLS)]
 
 
-def pattern(segment: int) -> str:
+def pattern(number: int) -> str:
     """Return the hatching of a segment's bar, which tells segments of one hue apart."""
-    return PATTERNS[segment // len(HUES) % len(PATTERNS)]
+    return PATTERNS[number // len(HUES) % len(PATTERNS)]
+
+
+def hatching(number: int) -> str:
+    """Return the hatching of a segment as the path of an SVG of 12 by 12; empty where it has none."""
+    return HATCHINGS[pattern(number)]
+
+
+def segment_labels(report: Report, point: CurvePoint) -> list[str]:
+    """Return what a chart calls the segments at one k: their numbers, and names where people gave some."""
+    return [
+        f"Segment {each.number}{each.name and f': {as_label(each.name, MAX_NAME)}'}"
+        for each in identified(report, point).segments
+    ]
 
 
 def value_of(point: CurvePoint, name: str) -> Any:
@@ -114,7 +135,7 @@ def elbow(report: Report, k: int, *, axis: str = "", log: bool = False) -> Figur
                 "x": [point.k for point in report.curve],
                 "y": [value_of(point, axis) for point in report.curve],
                 "yaxis": "y2",
-                "hovertemplate": f"k = %{{x}}<br>{AXES[axis]} %{{y:{_precision(axis)}}}<extra></extra>",
+                "hovertemplate": f"k = %{{x}}<br>{AXES[axis]} %{{y:{precision(axis)}}}<extra></extra>",
                 "line": {"color": HUES[2], "width": 2, "dash": "dot"},
                 "marker": {"size": 4},
             }
@@ -148,7 +169,7 @@ def elbow(report: Report, k: int, *, axis: str = "", log: bool = False) -> Figur
             "marker": {"size": 22, "color": "rgba(0,0,0,0)", "line": {"width": 2.5, "color": CHOSEN}},
         }
     )
-    layout = _layout(520, legend=LEGEND_ABOVE)
+    layout = laid_out(440, legend=LEGEND_ABOVE)
     layout["xaxis"] = _k_axis(report.curve[0].k, report.curve[-1].k)
     layout["yaxis"] = {"title": {"text": "SSE"}, "type": "log" if log else "linear", "domain": [0, 1]}
     if not log:
@@ -199,7 +220,7 @@ def _choices(report: Report) -> list[Figure]:
         {
             "type": "scatter",
             "mode": "markers",
-            "name": f"{_text(', '.join(methods))}: k = {k}{NOT_SETTLED if report.unsettled(k) else ''}",
+            "name": f"{escaped(', '.join(methods))}: k = {k}{NOT_SETTLED if report.unsettled(k) else ''}",
             "x": [k],
             "y": [point_at(report, k).sse],
             "hovertemplate": "%{fullData.name}<br>SSE %{y:.5~g}<extra></extra>",
@@ -276,7 +297,7 @@ def gap(report: Report, k: int) -> Figure | None:
                     "marker": {"size": 22, "color": "rgba(0,0,0,0)", "line": {"width": 2.5, "color": CHOSEN}},
                 }
             )
-    layout = _layout(320, showlegend=False)
+    layout = laid_out(320, showlegend=False)
     layout["xaxis"] = _k_axis(report.curve[0].k, report.curve[-1].k)
     layout["yaxis"] = {
         "title": {"text": "Gap"},
@@ -305,25 +326,31 @@ def sizes(report: Report, k: int) -> Figure | None:
     if counts is None:
         return None
     again = [f"<br>comes again: {similarity:.2f}, {trust(similarity)}" for similarity in point.jaccard or ()]
-    segments = range(len(counts))
-    layout = _layout(300, showlegend=False, bargap=0.25)
-    layout["xaxis"] = {"title": {"text": "Segment"}, "type": "category", "showgrid": False}
+    numbers, labels = point.numbered, segment_labels(report, point)
+    layout = laid_out(300, showlegend=False, bargap=0.25)
+    layout["xaxis"] = _segment_axis([str(number) for number in numbers])
     layout["yaxis"] = {"title": {"text": "Rows"}, "rangemode": "tozero"}
     return {
         "data": [
             {
                 "type": "bar",
-                "x": [str(segment) for segment in segments],
+                "x": [str(number) for number in numbers],
                 "y": list(counts),
-                "customdata": [count / sum(counts) for count in counts],
-                "texttemplate": "%{customdata:.0%}" if len(counts) <= MAX_NUMBERED_SEGMENTS else "",
+                "customdata": [
+                    [count / sum(counts), label] for count, label in zip(counts, labels, strict=True)
+                ],
+                "text": [escaped(share(count, sum(counts))) for count in counts]
+                if len(counts) <= MAX_NUMBERED_SEGMENTS
+                else "",
                 "textposition": "outside",
                 "cliponaxis": False,
                 "hovertext": again or [""] * len(counts),
-                "hovertemplate": "Segment %{x}<br>%{y:,} rows, %{customdata:.1%}%{hovertext}<extra></extra>",
+                "hovertemplate": (
+                    "%{customdata[1]}<br>%{y:,} rows, %{customdata[0]:.1%}%{hovertext}<extra></extra>"
+                ),
                 "marker": {
-                    "color": [colour(segment) for segment in segments],
-                    "pattern": {"shape": [pattern(segment) for segment in segments], "solidity": 0.35},
+                    "color": [colour(number) for number in numbers],
+                    "pattern": {"shape": [pattern(number) for number in numbers], "solidity": 0.35},
                 },
             }
         ],
@@ -331,47 +358,16 @@ def sizes(report: Report, k: int) -> Figure | None:
     }
 
 
+def share(count: int, total: int, digits: int = 0) -> str:
+    """Return what share of all rows some are, in per cent: of some rows never none."""
+    least = 10.0 ** -(digits + 2)
+    value = count / (total or 1)
+    return f"<{least:.{digits}%}" if 0 < value < least / 2 else f"{value:.{digits}%}"
+
+
 def trust(similarity: float) -> str:
     """Return what a segment's mean Jaccard similarity to those of resamples says of it, in a word."""
     return "stable" if similarity >= STABLE else "dissolves" if similarity < DISSOLVED else "doubtful"
-
-
-def standardized(report: Report, point: CurvePoint) -> list[list[float]] | None:
-    """Return the centres of a point of the curve, standardized: for each feature one value for each segment.
-
-    A value is how many standard deviations of the rows a segment's centre lies from the mean of all rows. In
-    a feature that has none it is 0. None where the report does not hold them, or not the centres.
-    """
-    if point.centers is None:
-        return None
-    rows = []
-    for feature, column in zip(report.features, zip(*point.centers, strict=True), strict=True):
-        mean, deviation = feature.mean, feature.deviation
-        if mean is None or deviation is None:
-            return None
-        values = [(value - mean) / deviation if deviation > 0 else 0.0 for value in column]
-        rows.append([value if math.isfinite(value) else 0.0 for value in values])
-    return rows
-
-
-def between(report: Report, point: CurvePoint) -> list[float] | None:
-    """Return for each feature what share of its variance over the rows lies between segments, 0 to 1.
-
-    That is the sum of squares between segments by the total one: how much of how the rows differ in the
-    feature their segments tell. None where the report does not hold what it takes.
-    """
-    z = standardized(report, point)
-    if z is None or point.sizes is None:
-        return None
-    weights = [size / sum(point.sizes) for size in point.sizes]
-    squares = ([weight * value * value for weight, value in zip(weights, row, strict=True)] for row in z)
-    return [min(sum(row), 1.0) for row in squares]
-
-
-def telling_first(report: Report, point: CurvePoint) -> list[int]:
-    """Return the positions of the features, those that tell most of a row's segment first, where known."""
-    shares = between(report, point) or [0.0] * len(report.features)
-    return sorted(range(len(shares)), key=lambda position: -shares[position])
 
 
 def centres(report: Report, k: int) -> Figure | None:
@@ -388,7 +384,7 @@ def centres(report: Report, k: int) -> Figure | None:
     columns = [[centre[position] for centre in point.centers] for position in order]
     shown: Figure = {
         "labels": [feature.name for feature in features],
-        "columns": [str(segment) for segment in range(point.k)],
+        "columns": [str(number) for number in point.numbered],
         "text": [[short(value) for value in column] for column in columns],
     }
     z, shares = standardized(report, point), between(report, point)
@@ -427,65 +423,92 @@ def sample(report: Report, k: int, x: int, y: int) -> Figure | None:
     point = point_at(report, k)
     if not report.sample or point.centers is None:
         return None
-    segments = assign(report, point)
+    titles = (as_label(report.features[x].name), as_label(report.features[y].name))
+    return scatter(report, point, assign(report, point), lambda row: (row[x], row[y]), titles)
+
+
+def scatter(
+    report: Report,
+    point: CurvePoint,
+    owners: Sequence[int],
+    place: Callable[[Sequence[float]], tuple[float, float]],
+    titles: Sequence[str],
+    *,
+    by_size: bool = False,
+) -> Figure:
+    """Return a scatter of the report's sample, coloured by segment, with the centres of a point of the curve.
+
+    :param owners: the place of the segment of each row.
+    :param place: tells where a row or a centre is drawn.
+    :param titles: of the axes.
+    :param by_size: whether a centre's circle grows with its segment.
+    """
     traces: list[Figure] = []
-    for segment in range(point.k):
-        rows = [row for row, owner in zip(report.sample, segments, strict=True) if owner == segment]
+    for segment, (number, label) in enumerate(
+        zip(point.numbered, segment_labels(report, point), strict=True)
+    ):
+        places = [place(row) for row, owner in zip(report.sample, owners, strict=True) if owner == segment]
         traces.append(
             {
                 "type": "scatter",
                 "mode": "markers",
-                "name": f"Segment {segment}",
-                "legendgroup": str(segment),
-                "x": [row[x] for row in rows],
-                "y": [row[y] for row in rows],
-                "hovertemplate": f"Segment {segment}<br>%{{x:,.4~g}}, %{{y:,.4~g}}<extra></extra>",
-                "marker": {"size": 7, "opacity": 0.65, "color": colour(segment), "symbol": symbol(segment)},
+                "name": label,
+                "legendgroup": str(number),
+                "x": [x for x, _ in places],
+                "y": [y for _, y in places],
+                "hovertemplate": "%{fullData.name}<br>%{x:,.4~g}, %{y:,.4~g}<extra></extra>",
+                "marker": {"size": 7, "opacity": 0.65, "color": colour(number), "symbol": symbol(number)},
             }
         )
+    centres = [place(centre) for centre in point.centers or ()]
+    total = sum(point.sizes or ()) or 1
+    diameters = [19 + 26 * math.sqrt(size / total) for size in point.sizes or ()] if by_size else 19
     traces.append(
         {
             "type": "scatter",
             "mode": "markers+text",
             "name": "Centres",
-            "x": [centre[x] for centre in point.centers],
-            "y": [centre[y] for centre in point.centers],
-            "text": [str(segment) for segment in range(point.k)],
+            "x": [x for x, _ in centres],
+            "y": [y for _, y in centres],
+            "text": [str(number) for number in point.numbered],
             "textfont": {"size": 10, "color": "#111111"},
             "hovertemplate": "Centre of segment %{text}<br>%{x:,.4~g}, %{y:,.4~g}<extra></extra>",
             "marker": {
-                "size": 19,
+                "size": diameters,
                 "color": "#FFFFFF",
-                "line": {"width": 3, "color": [colour(segment) for segment in range(point.k)]},
+                "symbol": [symbol(number) for number in point.numbered],
+                "line": {"width": 3, "color": [colour(number) for number in point.numbered]},
             },
         }
     )
-    layout = _layout(440, hovermode="closest", showlegend=point.k <= MAX_NUMBERED_SEGMENTS)
-    layout["xaxis"] = {"title": {"text": _label(report.features[x].name)}}
-    layout["yaxis"] = {"title": {"text": _label(report.features[y].name)}}
+    layout = laid_out(440, hovermode="closest", showlegend=point.k <= MAX_NUMBERED_SEGMENTS)
+    layout["xaxis"], layout["yaxis"] = ({"title": {"text": title}} for title in titles)
     return {"data": traces, "layout": layout}
 
 
 def assign(report: Report, point: CurvePoint) -> list[int]:
-    """Return the segment of each row of the report's sample: the nearest centre's, with features scaled."""
+    """Return of each row of the report's sample the place of its segment, whose centre is the nearest, with
+    features scaled.
+    """
+    centres = scaled(report, point.centers or ())
+    return [
+        min(range(len(centres)), key=lambda segment: math.dist(row, centres[segment]))
+        for row in scaled(report, report.sample)
+    ]
+
+
+def scaled(report: Report, rows: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Return rows in shares of their features' ranges."""
     scales = [
         1 / (feature.maximum - feature.minimum) if feature.maximum > feature.minimum else 0.0
         for feature in report.features
     ]
-
-    def scaled(row: Sequence[float]) -> list[float]:
-        return [value * scale for value, scale in zip(row, scales, strict=True)]
-
-    centres = [scaled(centre) for centre in point.centers or ()]
-    return [
-        min(range(len(centres)), key=lambda segment: math.dist(row, centres[segment]))
-        for row in map(scaled, report.sample)
-    ]
+    return [[value * scale for value, scale in zip(row, scales, strict=True)] for row in rows]
 
 
 def growing(progress: Progress) -> Figure:
     """Return the curve of a sweep still under way, with room for what is to come."""
-    layout = _layout(430, showlegend=False)
+    layout = laid_out(430, showlegend=False)
     k_values = [int(k) for k, _ in progress.curve]
     first, last = (k_values[0], k_values[-1]) if k_values else (1, 1)
     layout["xaxis"] = _k_axis(first, max(last, first + progress.total - 1))
@@ -512,116 +535,6 @@ def growing(progress: Progress) -> Figure:
     }
 
 
-def trends(reports: Sequence[Listed]) -> Figure:
-    """Return the chosen k, the SSE there and the silhouette over the runs of a Dag, oldest first.
-
-    Runs that are not alike have lines and marks of their own.
-    """
-    panels = (
-        ("k", "k", CHOSEN, [0.72, 1]),
-        ("sse", "SSE at k", CURVE, [0.36, 0.64]),
-        ("silhouette", "Silhouette", HUES[2], [0, 0.28]),
-    )
-    known = [(row.run, row.summary) for row in reports if row.summary]
-    alike = _by_likeness([summary for _, summary in known])
-    layout = _layout(480, showlegend=len(alike) > 1, hovermode="closest", legend=LEGEND_ABOVE)
-    layout["xaxis"] = {"type": "date", "anchor": "y3"}
-    traces: list[Figure] = []
-    for number, (attribute, title, line, domain) in enumerate(panels, start=1):
-        suffix = "" if number == 1 else str(number)
-        layout[f"yaxis{suffix}"] = {"title": {"text": title}, "domain": domain, "nticks": 5}
-        for group, (words, members) in enumerate(alike):
-            traces.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines+markers",
-                    "name": _text(words),
-                    "legendgroup": str(group),
-                    "showlegend": number == 1,
-                    "x": [known[member][0].run_after.isoformat() for member in members],
-                    "y": [getattr(known[member][1], attribute) for member in members],
-                    "customdata": [_text(known[member][0].run_id) for member in members],
-                    "yaxis": f"y{suffix}",
-                    "hovertemplate": (
-                        f"%{{customdata}}<br>{title} %{{y:{_precision(attribute)}}}"
-                        + ("<br>%{fullData.name}" if len(alike) > 1 else "")
-                        + "<extra></extra>"
-                    ),
-                    "line": {"color": line, "width": 2, "dash": DASHES[group % len(DASHES)]},
-                    "marker": {"size": 7 if group == 0 else 9, "symbol": SYMBOLS[group % len(SYMBOLS)]},
-                }
-            )
-    chosen = [summary.k for _, summary in known]
-    if chosen and max(chosen) - min(chosen) <= 6:
-        layout["yaxis"]["dtick"] = 1  # or half a k would have a line of its own
-    return {"data": traces, "layout": layout}
-
-
-def _by_likeness(summaries: Sequence[Summary]) -> list[tuple[str, list[int]]]:
-    """Return the settings of each group of like runs, the last run's first, and where its runs stand."""
-    numbers = groups(summaries[::-1])[::-1]
-    found = []
-    for group in range(max(numbers, default=-1) + 1):
-        members = [place for place, number in enumerate(numbers) if number == group]
-        found.append((described(summaries[members[-1]], summaries[-1]), members))
-    return found
-
-
-def curves(reports: Sequence[Listed]) -> Figure:
-    """Return the curves of up to `MAX_CURVES` runs on one chart, each with its chosen k.
-
-    What is drawn is the share of SSE that is left: SSE itself grows with the rows of a run. Runs that are not
-    like the first are dotted, and named with what differs.
-    """
-    traces: list[Figure] = []
-    first = next((row.summary for row in reports if row.summary), None)
-    named: list[tuple[int, float]] = []
-    for order, listed in enumerate(reports[:MAX_CURVES]):
-        summary, run_id = listed.summary, listed.run.run_id
-        if summary is None:
-            continue
-        left = 1 - summary.explained
-        total = summary.sse / left if left > 0 else max((sse for _, sse in summary.curve), default=0)
-        total = max(total, 1 / MAX_NUMBER)
-        differs = differences(summary, first) if first else ""
-        dashes = ("dot", "dashdot") if differs else ("solid", "dash")
-        name = _label(run_id, 44) + (f": {_text(differs)}" if differs else "")
-        shared: Figure = {"type": "scatter", "legendgroup": str(order), "name": name}
-        hidden = any(k == summary.k and abs(left - share) < NAME_GAP for k, share in named)
-        named.append((summary.k, left))
-        traces.append(
-            {
-                **shared,
-                "mode": "lines",
-                "x": [k for k, _ in summary.curve],
-                "y": [sse / total for _, sse in summary.curve],
-                "hovertemplate": "%{fullData.name}<br>k = %{x}<br>%{y:.1%} of SSE left<extra></extra>",
-                "line": {
-                    "color": colour(order),
-                    "width": 2,
-                    "dash": dashes[order >= len(HUES)],
-                },
-            }
-        )
-        traces.append(
-            {
-                **shared,
-                "mode": "markers+text",
-                "x": [summary.k],
-                "y": [left],
-                "text": ["" if hidden else str(summary.k)],
-                "textposition": "top right",
-                "showlegend": False,
-                "hovertemplate": f"%{{fullData.name}}<br>chosen k = {summary.k}<extra></extra>",
-                "marker": {"size": 11, "color": colour(order), "symbol": symbol(order)},
-            }
-        )
-    layout = _layout(420, hovermode="closest", legend=LEGEND_ABOVE)
-    layout["xaxis"] = {"title": {"text": "k"}}
-    layout["yaxis"] = {"title": {"text": "SSE left"}, "tickformat": ".0%", "rangemode": "tozero"}
-    return {"data": traces, "layout": layout}
-
-
 def drift(shifts: Sequence[Sequence[float]], features: Sequence[str], columns: Sequence[str]) -> Figure:
     """Return a heat map of how far each segment's centre moved between two runs, in shares of its range.
 
@@ -636,6 +549,29 @@ def drift(shifts: Sequence[Sequence[float]], features: Sequence[str], columns: S
         hover="%{customdata[0]}<br>Segment %{x}: %{text} of its range",
         unit=OF_RANGE,
         limits=(-limit, limit),
+    )
+
+
+def migration(counts: Sequence[Sequence[int]], labels: Sequence[str], numbers: Sequence[int]) -> Figure:
+    """Return a heat map of which share of each published segment's rows goes to which segment of a run.
+
+    :param counts: for each published segment one for each of the run's.
+    :param labels: of the published segments.
+    :param numbers: of the run's.
+    """
+    totals = [sum(row) for row in counts]
+    return _heat_map(
+        [[count / (total or 1) for count in row] for row, total in zip(counts, totals, strict=True)],
+        labels=labels,
+        columns=[str(number) for number in numbers],
+        text=[
+            [share(count, total) if count else "" for count in row]
+            for row, total in zip(counts, totals, strict=True)
+        ],
+        notes=[f"of {total:,} rows" for total in totals],
+        hover="From published segment %{customdata[0]}<br>to segment %{x}: %{z:.1%} %{customdata[1]}",
+        unit=OF_ROWS,
+        limits=(0.0, 1.0),
     )
 
 
@@ -671,7 +607,7 @@ def exact(name: str, value: float) -> str:
     return f"{value:.2f}" if is_sampled(name) else short(value)
 
 
-def _precision(name: str) -> str:
+def precision(name: str) -> str:
     """Return what :func:`exact` does, as Plotly's formats say it."""
     return ".2f" if is_sampled(name) else ".5~g"
 
@@ -699,16 +635,16 @@ def _heat_map(
     """
     low, high = limits
     bar: Figure = {"title": {"text": unit, "side": "right"}, "thickness": 10, "outlinewidth": 0}
-    if unit == OF_RANGE:
+    if unit in (OF_RANGE, OF_ROWS):
         bar["tickformat"] = ".0%"
     elif max(abs(value) for row in z for value in row) > high:
         bar |= {"tickvals": [low, 0, high], "ticktext": [f"≤ \u2212{high:g}", "0", f"≥ {high:g}"]}
-    layout = _layout(max(300, 96 + 30 * len(labels)), hovermode="closest")
-    layout["xaxis"] = {"title": {"text": "Segment"}, "type": "category", "showgrid": False}
+    layout = laid_out(max(300, 96 + 30 * len(labels)), hovermode="closest")
+    layout["xaxis"] = _segment_axis(columns)
     layout["yaxis"] = {
         # Positions rather than names: two long names may be cut to the same label.
         "tickvals": list(range(len(labels))),
-        "ticktext": [_label(label) for label in labels],
+        "ticktext": [as_label(label) for label in labels],
         "autorange": "reversed",
         "showgrid": False,
         "zeroline": False,
@@ -720,9 +656,9 @@ def _heat_map(
                 "x": list(columns),
                 "y": list(range(len(labels))),
                 "z": [list(row) for row in z],
-                "text": [list(row) for row in text],
+                "text": [[escaped(cell) for cell in row] for row in text],
                 "customdata": [
-                    [[_text(label[:MAX_HOVER]), note]] * len(columns)
+                    [[escaped(label[:MAX_HOVER]), note]] * len(columns)
                     for label, note in zip(labels, notes or [""] * len(labels), strict=True)
                 ],
                 "texttemplate": "%{text}" if len(columns) <= MAX_NUMBERED_SEGMENTS else "",
@@ -739,7 +675,7 @@ def _heat_map(
     }
 
 
-def _layout(height: int, **more: Any) -> Figure:
+def laid_out(height: int, **more: Any) -> Figure:
     return {
         "height": height,
         "margin": {"l": 64, "r": 24, "t": 36, "b": 48},
@@ -759,16 +695,25 @@ def _k_axis(first: int, last: int) -> Figure:
     return {
         "title": {"text": "k"},
         "range": [first - 0.7, last + 0.7],
-        "dtick": 1 if span < 20 else 2 if span < 40 else 5,
+        # So few that none is turned on a telephone.
+        "dtick": next(step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if span / step <= 12),
         "tick0": 0,
         "zeroline": False,
     }
 
 
-def _text(text: str) -> str:
+def _segment_axis(names: Sequence[str]) -> Figure:
+    """Return an axis of segments; of many only every so many-th is named, or the names would be turned."""
+    axis: Figure = {"title": {"text": "Segment"}, "type": "category", "showgrid": False}
+    if len(names) > MAX_NUMBERED_SEGMENTS:
+        axis |= {"dtick": math.ceil(len(names) / MAX_NUMBERED_SEGMENTS)}
+    return axis
+
+
+def escaped(text: str) -> str:
     """Return text as Plotly shows it literally; unescaped, tags such as <b> and <a> would have a meaning."""
     return html.escape(text, quote=False)
 
 
-def _label(text: str, length: int = MAX_LABEL) -> str:
-    return _text(isolated(text if len(text) <= length else text[: length - 1] + "…"))
+def as_label(text: str, length: int = MAX_LABEL) -> str:
+    return escaped(isolated(text if len(text) <= length else text[: length - 1] + "…"))

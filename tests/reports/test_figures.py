@@ -7,15 +7,14 @@ import html
 import json
 import math
 import re
-from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from airflow_segmentation.reports import alike, figures
 from airflow_segmentation.reports.report import Choice, CurvePoint, Feature, Progress, Report, Structure
-from airflow_segmentation.www import alike, figures, words
-from airflow_segmentation.www.runs import Listed, Run, Task
+from airflow_segmentation.www import words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made.reports import continuum, evidenced, hostile, make_progress, make_report
@@ -275,7 +274,7 @@ def test_the_most_telling_feature_comes_first_and_noise_is_pale_and_last() -> No
     assert (trace["zmin"], trace["zmax"]) == pytest.approx((-1.22, 1.22), abs=0.01)
     assert np.abs(trace["z"][1]).max() / trace["zmax"] < 0.05
     assert words.centres(report, 3) == (
-        "Most unlike the rest: segment 0, -1.2 standard deviations in \u2068SPEND\u2069; "
+        "Stands out most: segment 0, -1.2 standard deviations in \u2068SPEND\u2069; "
         "segment 2, +1.2 standard deviations in \u2068SPEND\u2069. "
         "Most telling: \u2068SPEND\u2069, 99.6% of whose variance lies between segments."
     )
@@ -450,80 +449,6 @@ def test_numbers_have_four_significant_digits(value: float, text: str) -> None:
     assert figures.short(value) == text
 
 
-def test_of_curves_whose_marks_cover_each_other_only_the_first_is_named() -> None:
-    when = datetime(2026, 3, 14, tzinfo=timezone.utc)
-    chosen = [(8, 0.80), (8, 0.77), (8, 0.60), (5, 0.60)]
-    listed = [
-        Listed(
-            run=Run("d", f"run-{order}", "success", when, {}),
-            task=Task("choose", -1),
-            summary=dataclasses.replace(make_report().summary(), k=k, explained=explained),
-            progress=None,
-        )
-        for order, (k, explained) in enumerate(chosen)
-    ]
-    named = [trace["text"] for trace in figures.curves(listed)["data"] if "text" in trace]
-    assert named == [["8"], [""], ["8"], ["5"]]
-
-
-def listed(*reports: Report) -> list[Listed]:
-    """Return reports as a Dag's page lists them, an hour apart, named by their number."""
-    return [
-        Listed(
-            run=Run("d", f"run-{number}", "success", datetime(2026, 3, 14, number, tzinfo=timezone.utc), {}),
-            task=Task("choose", -1),
-            summary=report.summary(),
-            progress=None,
-        )
-        for number, report in enumerate(reports)
-    ]
-
-
-def test_like_runs_are_one_line_and_nothing_is_said_of_them() -> None:
-    rows = listed(make_report(k=8), make_report(seed=1, k=7))
-    figure = figures.trends(rows)
-
-    assert [trace["y"] for trace in figure["data"]][:1] == [[8, 7]]
-    assert len(figure["data"]) == 3
-    assert figure["layout"]["showlegend"] is False
-    assert words.trends(rows) == "The chosen k lies between 7 and 8; the latest run chose 7."
-    assert words.curves(rows) == "The share of SSE that is left at each k, and the k that each run chose."
-
-
-UNLIKE = [
-    (make_report(seed=1, k_max=12, k=6), "k = 1..12"),
-    (make_report(seed=1, features=5, k=7), "5 features"),
-    (
-        dataclasses.replace(
-            make_report(seed=1), features=tuple(Feature(name, 0.0, 1.0) for name in ("X", "Y", "Z"))
-        ),
-        "3 other features",
-    ),
-    (dataclasses.replace(make_report(seed=1), decided_by="given"), "k given"),
-    (dataclasses.replace(make_report(seed=1), decided_by="silhouette"), "by Silhouette"),
-]
-
-
-@pytest.mark.parametrize(("other", "differs"), UNLIKE, ids=[differs for _, differs in UNLIKE])
-def test_runs_that_are_not_alike_are_told_apart(other: Report, differs: str) -> None:
-    rows = listed(make_report(k=8), other, make_report(k=7))
-    trends, curves = figures.trends(rows)["data"], figures.curves(rows[::-1])["data"]
-
-    assert [trace["y"] for trace in trends[:2]] == [[8, 7], [other.k]], "a line leads past the run"
-    assert "1..30, 3 features, by Kneedle" in trends[0]["name"]
-    assert differs in trends[1]["name"]
-    assert trends[0]["marker"]["symbol"] != trends[1]["marker"]["symbol"]
-    assert figures.trends(rows)["layout"]["showlegend"] is True
-    assert (
-        "Not all are alike: 2 of 3 have k = 1..30, 3 features, by Kneedle, as the latest has."
-        in words.trends(rows)
-    )
-    assert [trace["line"]["dash"] for trace in curves[::2]] == ["solid", "dot", "solid"]
-    assert [differs in trace["name"] for trace in curves[::2]] == [False, True, False]
-    assert f"\u2068run-1\u2069 ({differs})." in words.curves(rows[::-1])
-    assert differs in words.trends_table(rows).rows[1][-1]
-
-
 def test_what_is_not_known_of_an_older_summary_is_taken_for_the_same() -> None:
     older = dataclasses.replace(make_report().summary(), feature_set=None)
 
@@ -591,10 +516,8 @@ def test_a_silhouette_has_two_digits() -> None:
     assert value is not None
 
     assert words.elbow_table(report).rows[7][3] == f"{value:.2f}"
-    assert words.trends_table(listed(report)).rows[0][4] == f"{value:.2f}"
     second = next(trace for trace in figures.elbow(report, 8, axis="silhouette")["data"] if "yaxis" in trace)
     assert "%{y:.2f}" in second["hovertemplate"]
-    assert "Silhouette %{y:.2f}" in figures.trends(listed(report))["data"][2]["hovertemplate"]
 
 
 @pytest.mark.parametrize(
@@ -607,3 +530,38 @@ def test_a_silhouette_has_two_digits() -> None:
 )
 def test_it_is_said_over_which_rows_the_silhouette_is(taken: int | None, said: str) -> None:
     assert words.silhouette_rows(dataclasses.replace(make_report(), silhouette_rows=taken)) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "digits", "said"),
+    [(0, 0, "0%"), (41, 0, "<1%"), (51, 0, "1%"), (4, 1, "<0.1%"), (6, 1, "0.1%"), (5000, 0, "50%")],
+)
+def test_a_share_of_some_rows_is_never_none(count: int, digits: int, said: str) -> None:
+    assert figures.share(count, 10_000, digits) == said
+    assert figures.share(0, 0) == "0%"
+
+
+def test_segments_of_one_colour_are_told_apart_in_tables_as_in_bars() -> None:
+    marks = [(figures.colour(segment), figures.hatching(segment)) for segment in range(50)]
+
+    assert len(set(marks)) == 50
+    assert not any(figures.hatching(segment) for segment in range(7))
+    for segment in range(50):
+        assert bool(figures.hatching(segment)) == bool(figures.pattern(segment))
+
+
+@pytest.mark.parametrize("k", [8, 30])
+def test_of_many_segments_an_axis_names_so_many_as_it_has_room_for(k: int) -> None:
+    for figure in (figures.sizes(make_report(), k), figures.centres(make_report(), k)):
+        assert figure
+        assert k / figure["layout"]["xaxis"].get("dtick", 1) <= 12
+
+
+@pytest.mark.parametrize(
+    ("k_max", "step"), [(10, 1), (13, 1), (14, 2), (30, 5), (49, 5), (300, 50), (10_000, 1000)]
+)
+def test_an_axis_of_k_names_so_many_as_a_telephone_has_room_for(k_max: int, step: int) -> None:
+    curve = (CurvePoint(1, sse=9.0, explained=0.0), CurvePoint(k_max, sse=1.0, explained=0.9))
+    report = dataclasses.replace(make_report(), curve=curve, k=1, k_max=k_max, choices=(), stability=None)
+
+    assert figures.elbow(report, 1)["layout"]["xaxis"]["dtick"] == step

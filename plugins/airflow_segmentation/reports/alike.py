@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from airflow_segmentation.clustering.methods import METHODS
 from airflow_segmentation.reports.report import Summary
 
-METHOD_NAMES = {**{name: method.label for name, method in METHODS.items()}, "given": "Given"}
+METHOD_NAMES = {**{name: method.label for name, method in METHODS.items()}, "given": "Set by you"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def settings(summary: Summary, other: Summary) -> tuple[Setting, ...]:
             f"{count} {which}feature{'' if count == 1 else 's'}", count != other.features or not same_set
         ),
         Setting(
-            "k given" if summary.decided_by == "given" else f"by {method}",
+            "k set by you" if summary.decided_by == "given" else f"by {method}",
             summary.decided_by != other.decided_by,
         ),
     )
