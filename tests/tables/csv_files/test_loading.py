@@ -36,6 +36,25 @@ def test_an_id_stays_as_it_is_written(tmp_path):
     assert loaded(path, tmp_path, id_column="id")["id"].tolist() == ["007", "010"]
 
 
+def test_an_id_whose_name_breaks_over_two_lines_stays_as_it_is_written(tmp_path):
+    path = written(tmp_path, '"a\nb",n\n007,1\n010,2\n')
+    assert loaded(path, tmp_path, id_column="a b")["a b"].tolist() == ["007", "010"]
+    options = {"decimal": ","}
+    assert loaded(path, tmp_path, id_column="a b", options=options)["a b"].tolist() == ["007", "010"]
+
+
+def test_text_whose_name_breaks_over_two_lines_stays_as_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(by_pandas, "CHUNK_ROWS", 1)
+    path = written(tmp_path, '"a\nb",n\n007,1\nx,2\n')
+    assert loaded(path, tmp_path, options={"decimal": ","})["a b"].tolist() == ["007", "x"]
+
+
+def test_ids_of_digits_are_read_by_pyarrow_as_pandas_takes_several_times_as_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(by_pandas, "read", None)
+    path = written(tmp_path, "id,a\n007,1\n010,2\n")
+    assert loaded(path, tmp_path, id_column="id")["id"].tolist() == ["007", "010"]
+
+
 def test_the_id_column_is_loaded_though_columns_leave_it_out(tmp_path):
     path = written(tmp_path, "a,b,id\n1,2,3\n")
     assert loaded(path, tmp_path, columns=["b"], id_column="id").columns.tolist() == ["id", "b"]

@@ -43,21 +43,21 @@ def layout_of(csv: Csv) -> Layout:
 
     :raises InputError: if it is not known which column the values of a row belong to.
     """
-    if "index_col" in csv.options:
-        return Layout()
-    notes = tuple(given_twice(csv, _first_line(csv)))
     with _open_text(csv, csv.quotes()) as file, told(csv):
         rows = next(_pandas_chunks(file, _as_they_stand(csv), LOOKED_AT), None)
-    names = [] if rows is None else [str(name) for name in rows.columns]
-    notes += tuple(renamed(csv, names))
-    if rows is None or _is_numbered(rows):
-        return Layout(notes=notes)
+    if rows is None:
+        return Layout()
+    names = [str(name) for name in rows.columns]
+    notes = (*given_twice(csv, _first_line(csv)), *renamed(csv, names))
+    given = {on_one_line(name): name for name in (*map(str, rows.index.names), *names)}
+    if "index_col" in csv.options or _is_numbered(rows):
+        return Layout(notes=notes, given=given)
     beyond = rows.index.nlevels
     fields = rows.reset_index().fillna("")
     if beyond == 1 and not _is_no_header(csv, fields):
         is_empty = fields == ""
         if is_empty.iloc[:, -1].all():
-            return Layout((*names, unnamed(len(names))), "empty last", notes)
+            return Layout((*names, unnamed(len(names))), "empty last", notes, given)
         can_be_names = fields.iloc[:, 0].is_unique and not is_empty.iloc[:, 0].any()
         if can_be_names and not is_empty.iloc[:, -1].any():
             first = unnamed(0)
@@ -65,7 +65,7 @@ def layout_of(csv: Csv) -> Layout:
                 f"The header of {csv.name} has one field less than the rows; the first field of a row is "
                 f"taken for its name, as R writes it, and is called {first!r} here"
             )
-            return Layout((first, *names), "row names", (*notes, note))
+            return Layout((first, *names), "row names", (*notes, note), given)
     raise _unlike_the_header(csv, len(names) + beyond, len(names))
 
 
@@ -175,7 +175,8 @@ def _chunks(
             f"read_csv_kwargs has dtype={kinds!r}; give a dict of column to type, as an id is text"
         )
     options = {"dtype_backend": "numpy_nullable", **csv.options}
-    options["dtype"] = {**kinds, **dict.fromkeys(as_text, "str")} or None
+    given = [layout.given.get(name, name) for name in as_text]
+    options["dtype"] = {**kinds, **dict.fromkeys(given, "str")} or None
     if layout.names:
         options["header"] = csv.options.get("header", None if "names" in csv.options else 0)
         options["names"] = list(layout.names)

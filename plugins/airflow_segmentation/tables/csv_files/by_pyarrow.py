@@ -53,8 +53,8 @@ def read(csv: Csv, layout: Layout) -> Iterator[Reading]:
         found = layout.names or _parsed(begin[:header], csv, None, {}).schema.names
         names = _names(found)
         first = _parsed(begin[header:], csv, names, dict.fromkeys(csv.as_text, pa.string()))
-        _require_as_pandas(first.drop_columns(list(csv.text)))
         kept = csv.wanted(names)
+        _require_as_pandas(first.drop_columns(csv.as_text))
         kinds = {name: first.schema.field(name).type for name in kept}
         notes = [*(layout.notes or renamed(csv, found))]
         if layout.empty:

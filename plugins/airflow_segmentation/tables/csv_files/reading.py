@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from airflow_segmentation.errors import InputError
@@ -33,6 +33,8 @@ class Layout:
     that R writes, the name of a row."""
     notes: tuple[str, ...] = ()
     """What a person should know about it."""
+    given: Mapping[str, str] = field(default_factory=dict)
+    """The name of each column in the file, by its name here, which is on one line."""
 
     @property
     def empty(self) -> str | None:
