@@ -46,7 +46,7 @@ def read(csv: Csv, layout: Layout) -> Iterator[Reading]:
     quotes = Quotes(csv.sep.encode())
     with opened(csv) as source:
         cores = os.cpu_count() or 1
-        ahead = 4 * cores
+        ahead = 2 * cores
         blocks = _blocks(csv, source, quotes, kept=ahead)
         begin = next(blocks, memoryview(b""))
         header = _header_end(begin, csv)
@@ -141,8 +141,6 @@ def _parsed(
             false_values=FALSE,
             strings_can_be_null=True,
         ),
-        # Arrow's own pool gives memory back, and gets it anew, with every block.
-        memory_pool=pa.system_memory_pool(),
     )
     _require_values_of_pandas(table, block, is_narrow=names is not None and len(names) == 1)
     return table

@@ -16,7 +16,7 @@ from airflow_segmentation.storage.files import open_for_reading
 from airflow_segmentation.tables import advice
 from airflow_segmentation.tables.csv_files.quotes import Quotes
 
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 4 << 20
 """Bytes taken at a time; much larger blocks fall out of the processor's cache."""
 LONGEST_LINE = 16 << 20
 """More bytes than a row of a table has."""
