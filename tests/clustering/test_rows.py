@@ -222,10 +222,10 @@ def test_measuring_weighs_rows_however_many_are_measured_together(monkeypatch, t
     seed=st.integers(0, 10_000),
     features=st.integers(1, 4),
     ties=st.booleans(),
-    per_cell=st.sampled_from([1, 20, 2048]),
-    fewest=st.sampled_from([1, 30, 2048]),
+    several=st.sampled_from([0.0, 2.2]),
+    fewest=st.sampled_from([1, 30, 8192]),
 )
-def test_measuring_by_cells_is_measuring_each_row(seed, features, ties, per_cell, fewest):
+def test_measuring_by_cells_is_measuring_each_row(seed, features, ties, several, fewest):
     rng = np.random.default_rng(seed)
     table = rng.integers(0, 4, (400, features)).astype(float) if ties else rng.lognormal(size=(400, features))
     centers = [
@@ -233,8 +233,7 @@ def test_measuring_by_cells_is_measuring_each_row(seed, features, ties, per_cell
     ]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring, "ROWS_PER_CELL", per_cell)
-        patch.setattr(measuring, "FEWEST_BINS", 2)
+        patch.setattr(measuring, "SEVERAL", several)
         patch.setattr(measuring, "FEWEST_ROWS", fewest)
         measured = measure(table, None, centers)
     for each, amounts in zip(centers, measured, strict=True):

@@ -1,8 +1,9 @@
 """The exact size and SSE of each segment, for all k at once, over as many rows as come.
 
-Rows are parted into cells, and of each k only those centres are looked at that may be the nearest to a row of
-the cell: the filtering algorithm of Kanungo and others, "An efficient k-means clustering algorithm" (2002).
-Where that is one, the cell's weight, sum and sum of squares tell its part of the SSE.
+Rows are parted into cells, by the nearest of the last centres, and halved where many others are near. Of each
+k only those centres are looked at that may be the nearest to a row of the cell: the filtering algorithm of
+Kanungo and others, "An efficient k-means clustering algorithm" (2002). Where that is one, the cell's weight,
+sum and sum of squares tell its part of the SSE.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ import numpy as np
 
 from airflow_segmentation.clustering.points import Floats, Ints, assign, blocks, grouped
 
-ROWS_PER_CELL = 2048
-FEWEST_ROWS, SEVERAL = 1024, 2.2
-"""A cell of bins is halved where it has more rows, and more centres near to it, for each k."""
-MOST_BINS, FEWEST_BINS = 64, 4
-"""Bins of each feature. Where there would be fewer, a cell is what is nearest to one of the last centres."""
-DISTANCES = 2**17
-"""Distances that are taken at a time."""
+FEWEST_ROWS, SEVERAL = 8192, 2.2
+"""A cell is halved where it has more rows, and more centres near to it, for each k. Of smaller cells fewer
+distances were taken, but in steps so short that threads would wait for Python's lock most of the time."""
+DISTANCES = 2**18
+"""Distances that are taken at a time: what of them is needed stays in a core's cache."""
 
 
 def measure(rows: Floats, weights: Floats | None, centers: list[Floats]) -> list[Floats]:
@@ -25,33 +24,30 @@ def measure(rows: Floats, weights: Floats | None, centers: list[Floats]) -> list
 
     A row between two centres belongs to the first.
     """
-    if weights is None:
-        weights = np.ones(len(rows))
     several = [each for each in centers if len(each) > 1]
     found = iter(_by_cells(rows, weights, several) if several else ())
     return [next(found) if len(each) > 1 else _of_one(rows, weights, each) for each in centers]
 
 
-def _of_one(rows: Floats, weights: Floats, center: Floats) -> Floats:
+def _of_one(rows: Floats, weights: Floats | None, center: Floats) -> Floats:
     """Return what all rows amount to as one segment, whatever the other k are."""
     amounts = np.zeros((1, 3))
     for block in blocks(len(rows)):
         offsets = rows[block] - center
         squares = np.einsum("ij,ij->i", offsets, offsets)
-        amounts += weights[block] @ np.column_stack([np.ones_like(squares), squares, np.sqrt(squares)])
+        own = np.ones_like(squares) if weights is None else weights[block]
+        amounts += own @ np.column_stack([np.ones_like(squares), squares, np.sqrt(squares)])
     return amounts
 
 
-def _by_cells(rows: Floats, weights: Floats, centers: list[Floats]) -> list[Floats]:
+def _by_cells(rows: Floats, weights: Floats | None, centers: list[Floats]) -> list[Floats]:
     every = _Centers(centers)
     amounts = np.zeros((len(every.all), 3))
-    bins = min(int((len(rows) / ROWS_PER_CELL) ** (1.0 / rows.shape[1])), MOST_BINS)
-    is_binned = bins >= FEWEST_BINS
     hubs = centers[-1]
-    for which in _binned(rows, bins) if is_binned else grouped(assign(rows, hubs), len(hubs)):
+    for which in grouped(assign(rows, hubs), len(hubs)):
         if len(which):
             cell = np.ascontiguousarray(rows.take(which, axis=0).T)
-            _add(amounts, every, cell, weights.take(which), may_be_halved=is_binned)
+            _add(amounts, every, cell, _taken(weights, which))
     return np.split(amounts, every.begins[1:])
 
 
@@ -85,18 +81,11 @@ class _Centers:
         return reached[gap - least[owner] <= 2.0 * reach * (1.0 + 1e-9)]
 
 
-def _binned(rows: Floats, bins: int) -> list[Ints]:
-    """Return which rows are in the same bins of all features; each feature has bins of as many rows."""
-    cell = np.zeros(len(rows), np.uint16)
-    for column in rows.T:
-        edges = np.quantile(column[:: max(1, len(column) // 2**12)], np.arange(1, bins) / bins)
-        cell *= bins
-        for edge in edges:
-            cell += column > edge
-    return grouped(cell, bins ** rows.shape[1])
+def _taken(weights: Floats | None, which: Ints) -> Floats | None:
+    return None if weights is None else weights.take(which)
 
 
-def _add(amounts: Floats, every: _Centers, columns: Floats, weights: Floats, *, may_be_halved: bool) -> None:
+def _add(amounts: Floats, every: _Centers, columns: Floats, weights: Floats | None) -> None:
     """Add what the rows of a cell amount to, of shape (n_features, n_rows)."""
     low, high = columns.min(axis=1), columns.max(axis=1)
     middle, half = (low + high) / 2, (high - low) / 2
@@ -107,12 +96,12 @@ def _add(amounts: Floats, every: _Centers, columns: Floats, weights: Floats, *, 
     np.subtract(columns, middle[:, None], out=points[:-2])
     np.einsum("ij,ij->j", points[:-2], points[:-2], out=points[-1])
     near = every.near(middle, half, float(np.sqrt(points[-1].max())))
-    if may_be_halved and count > FEWEST_ROWS and len(near) > SEVERAL * every.count:
+    if count > FEWEST_ROWS and len(near) > SEVERAL * every.count:
         widest = points[half.argmax()]
         above = widest > widest.mean()
         if above.any():
             for side in (np.flatnonzero(~above), np.flatnonzero(above)):
-                _add(amounts, every, columns.take(side, axis=1), weights.take(side), may_be_halved=True)
+                _add(amounts, every, columns.take(side, axis=1), _taken(weights, side))
             return
     offsets = every.all[near] - middle
     product = np.hstack([-2.0 * offsets, np.einsum("ij,ij->i", offsets, offsets)[:, None]])
@@ -124,19 +113,21 @@ def _add(amounts: Floats, every: _Centers, columns: Floats, weights: Floats, *, 
         amounts[near[~alone]] += _shared(points, weights, product[~alone], sizes[sizes > 1])
 
 
-def _alone(points: Floats, weights: Floats, product: Floats) -> Floats:
+def _alone(points: Floats, weights: Floats | None, product: Floats) -> Floats:
     """Return what rows amount to that are all of one segment, for one centre of each of some k."""
-    sums = points @ weights
+    sums = points.sum(axis=1) if weights is None else points @ weights
     found = np.empty((len(product), 3))
     found[:, 0] = sums[-2]
     found[:, 1] = np.maximum(product @ sums[:-1] + sums[-1], 0.0)
     found[:, 2] = 0.0
     for block in blocks(points.shape[1], _at_a_time(product)):
-        found[:, 2] += np.sqrt(_squares(product @ points[:-1, block], points[-1, block])) @ weights[block]
+        squares = _squares(product @ points[:-1, block], points[-1, block])
+        distances = np.sqrt(squares, out=squares)
+        found[:, 2] += distances.sum(axis=1) if weights is None else distances @ weights[block]
     return found
 
 
-def _shared(points: Floats, weights: Floats, product: Floats, sizes: Ints) -> Floats:
+def _shared(points: Floats, weights: Floats | None, product: Floats, sizes: Ints) -> Floats:
     """Return what rows amount to that may be of several segments, for so many centres of each of some k.
 
     All k with equally many centres are looked at together: few large steps take less time than many small
@@ -150,7 +141,7 @@ def _shared(points: Floats, weights: Floats, product: Floats, sizes: Ints) -> Fl
     return found
 
 
-def _compared(points: Floats, weights: Floats, product: Floats) -> Floats:
+def _compared(points: Floats, weights: Floats | None, product: Floats) -> Floats:
     """Return the same, of shape (n_k, n_centers, 3), where every k has equally many centres."""
     count, size, _ = product.shape
     found = np.zeros((count, size, 3))
@@ -163,17 +154,18 @@ def _compared(points: Floats, weights: Floats, product: Floats) -> Floats:
             hits = distances.argmin(axis=1)[:, None] == np.arange(size)[:, None]
         measures = np.empty((count, 3, nearest.shape[1]))
         measures[:, 0] = 1.0
-        measures[:, 1] = _squares(nearest, points[-1, block])
-        np.sqrt(measures[:, 1], out=measures[:, 2])
-        measures *= weights[block]
+        squares = _squares(nearest, points[-1, block], out=measures[:, 1])
+        np.sqrt(squares, out=measures[:, 2])
+        if weights is not None:
+            measures *= weights[block]
         found += hits.astype(float) @ measures.transpose(0, 2, 1)
     return found
 
 
-def _squares(products: Floats, own: Floats) -> Floats:
-    """Return squared distances, of |c|^2 - 2 x.c and |x|^2."""
-    products += own
-    return np.maximum(products, 0.0, out=products)
+def _squares(products: Floats, own: Floats, out: Floats | None = None) -> Floats:
+    """Return squared distances, of |c|^2 - 2 x.c and |x|^2; in place unless `out` is given."""
+    squares = np.add(products, own, out=products if out is None else out)
+    return np.maximum(squares, 0.0, out=squares)
 
 
 def _at_a_time(product: Floats) -> int:

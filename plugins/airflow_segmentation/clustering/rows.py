@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 Chances = Callable[[Floats], tuple[Floats, Ints]]
 """Tells with what chance each row is drawn, and which stratum it is of, both of shape (n_rows,)."""
 
-BATCH = 2**22
-"""Values that are read, or measured, at a time: so many that threads seldom wait for one another."""
+BATCH = 2**22 - 2**10
+"""Values that are read, or measured, at a time: so many that threads seldom wait for one another, and less
+than the 32 MB from which on the C library gets memory anew, page by page."""
 
 Arrays = list[NDArray[Any]]
 Visit = Callable[[int, Iterator["pa.RecordBatch"]], Arrays]
