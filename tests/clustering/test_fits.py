@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from airflow_segmentation.clustering import fits, sweep, sweep_rows
+from airflow_segmentation.clustering import ArrayRows, fits, sweep, sweep_rows, sweep_table
 from airflow_segmentation.clustering.chain import Starts
 from airflow_segmentation.clustering.points import lloyd
 from sklearn.cluster import KMeans
@@ -117,11 +117,19 @@ def test_where_all_rows_rank_two_k_otherwise_than_the_sample_the_k_below_is_gone
     monkeypatch.setattr(sweep, "FULL", 100)
     monkeypatch.setattr(sweep, "fit_all", as_they_are)
 
-    found = sweep_rows(rows, k_max=4)
+    measured = []
+
+    class Counted(ArrayRows):
+        def measured(self, centers):
+            measured.append(len(centers))
+            return super().measured(centers)
+
+    found = sweep_table(Counted(rows), k_max=4)
 
     nearest = ((rows - found.cluster_centers[3].ravel()) ** 2).min(axis=1)
     assert found.inertias[3] == pytest.approx(nearest.sum())
     assert found.inertias[3] < 0.6 * found.inertias[2]
+    assert measured == [4, 1]
 
 
 def test_a_fit_tells_how_long_all_its_rivals_took(rows, monkeypatch):

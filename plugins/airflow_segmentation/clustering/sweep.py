@@ -166,7 +166,9 @@ def sweep_table(
                     centers[i] = (
                         with_farthest(points, centers[i - 1] - points.mean, k_values[i]) + points.mean
                     )
-                segments = _measured(table, centers, lambda _: None)
+                again = _measured(table, [centers[i] for i in rising], lambda _: None)
+                for i, one in zip(rising, again, strict=True):
+                    segments[i] = one
     return _finished(fits, segments, k_min, table.count, fit_rows, whole=not table.weighted)
 
 
