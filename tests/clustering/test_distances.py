@@ -4,12 +4,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from airflow_segmentation.clustering import Segmenting, distance_percentiles
-from airflow_segmentation.clustering.distances import percentiles_of
+from airflow_segmentation.clustering import Segmenting
+from airflow_segmentation.clustering.distances import DistancesTally, percentiles_of
+from airflow_segmentation.clustering.tallies import tallied
 from airflow_segmentation.tables.parquet import Table
 
 CENTERS = np.array([[0.0, 0.0], [1.0, 1.0], [0.5, 0.0]])
 ROWS = np.random.default_rng(0).uniform(size=(20_000, 2))
+
+
+def distance_percentiles(table, centers, farthest):
+    tally = DistancesTally(len(centers), farthest)
+    ((counts,),) = tallied(table, Segmenting(["a", "b"], centers), tally)
+    return tally.percentiles(counts)
 
 
 @pytest.fixture
@@ -17,7 +24,7 @@ def found(tmp_path):
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"a": ROWS[:, 0], "b": ROWS[:, 1]}), path, row_group_size=3_000)
     with Table(str(path)) as table:
-        yield distance_percentiles(table, Segmenting(["a", "b"], CENTERS), 2**0.5)
+        yield distance_percentiles(table, CENTERS, 2**0.5)
 
 
 def test_percentiles_are_numpys_to_a_bin(found):
@@ -43,5 +50,5 @@ def test_rows_that_all_are_their_centre_and_a_segment_without_rows_have_no_dista
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"a": [0.0] * 5, "b": [0.0] * 5}), path)
     with Table(str(path)) as table:
-        found = distance_percentiles(table, Segmenting(["a", "b"], CENTERS[:2]), 0.0)
+        found = distance_percentiles(table, CENTERS[:2], 0.0)
     assert (found == 0).all()

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from airflow_segmentation.clustering import Assigner, Segmenting
-from airflow_segmentation.clustering.migration import count_migration
+from airflow_segmentation.clustering.migration import MigrationTally
+from airflow_segmentation.clustering.tallies import tallied
 from airflow_segmentation.tables.parquet import Table
 
 ROWS = np.random.default_rng(0).uniform(size=(20_000, 2))
@@ -25,7 +26,8 @@ def test_rows_are_counted_from_each_to_each_whatever_the_parts(tmp_path):
     scale = np.array([1.0, 10.0])
     before = Assigner(scale, np.array([0.0, -3.0]), None, BEFORE * scale - [0.0, 3.0])
     with Table(str(path)) as table:
-        found = count_migration(table, before, Segmenting(["a", "b"], AFTER))
+        after = Segmenting(["a", "b"], AFTER)
+        ((found,),) = tallied(table, after, MigrationTally(before, ["a", "b"], 2))
 
     old, new = nearest(ROWS * scale, BEFORE * scale), nearest(ROWS, AFTER)
     assert found.sum() == 20_000

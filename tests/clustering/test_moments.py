@@ -4,7 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from airflow_segmentation.clustering import Moments, moments_of, rows
+from airflow_segmentation.clustering import Moments, Segmenting, rows
+from airflow_segmentation.clustering.moments import MomentsTally
+from airflow_segmentation.clustering.tallies import tallied
 from airflow_segmentation.tables.parquet import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,7 +50,8 @@ def test_moments_of_a_table_are_put_together_from_its_parts(tmp_path, monkeypatc
     pq.write_table(pa.table({"b": values[:, 1], "a": values[:, 0]}), tmp_path / "rows.parquet")
 
     with Table(str(tmp_path / "rows.parquet")) as table:
-        found = moments_of(table, ["a", "b"])
+        (told,) = tallied(table, Segmenting(), MomentsTally(["a", "b"]))
+    found = Moments(told)
 
     np.testing.assert_allclose(found.mean, values.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(found.deviation, values.std(axis=0), rtol=1e-9)

@@ -10,6 +10,7 @@ from airflow_segmentation.clustering.points import (
     Segments,
     chances,
     lloyd,
+    nearest,
     with_farthest,
     without_least,
 )
@@ -193,3 +194,34 @@ def test_rows_are_drawn_half_evenly_and_half_by_their_squares():
     assert chances(np.array([1.0, 1.0]), np.array([0.0, 4.0]), 1, 2.0, 4.0).tolist() == [0.25, 0.75]
     assert chances(np.array([3.0, 1.0]), np.array([1.0, 1.0]), 1, 4.0, 4.0).tolist() == [0.75, 0.25]
     assert chances(1.0, np.array([0.0, 4.0]), 3, 2.0, 4.0).tolist() == [0.75, 1.0]
+
+
+@pytest.mark.parametrize("held", [1, 600, 2**18])
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), features=st.integers(1, 20), k=st.integers(1, 60))
+def test_the_nearest_centre_is_that_of_all_distances_however_many_are_held(held, seed, features, k):
+    rng = np.random.default_rng(seed)
+    rows, centers = rng.normal(size=(700, features)) + 100.0, rng.normal(size=(k, features)) + 100.0
+    gaps = np.linalg.norm(rows[:, None] - centers, axis=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(points, "DISTANCES", held)
+        labels, squares = nearest(rows, centers)
+
+    assert labels.tolist() == gaps.argmin(axis=1).tolist()
+    np.testing.assert_allclose(squares, gaps.min(axis=1) ** 2, rtol=1e-9, atol=1e-12)
+
+
+def test_of_centres_as_near_the_first_is_taken():
+    centers = np.array([[1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]])
+    labels, squares = nearest(np.array([[0.0, 0.0], [-1.0, 0.0], [1.0, 0.0]]), centers)
+
+    assert (labels.tolist(), squares.tolist()) == ([0, 1, 0], [1.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_row_that_is_not_finite_has_no_distance(value):
+    labels, squares = nearest(np.array([[value, 0.0], [1.0, 0.0]]), np.array([[0.0, 0.0], [1.0, 0.0]]))
+
+    assert labels.max() < 2
+    assert np.isnan(squares[0])
+    assert squares[1] == 0.0

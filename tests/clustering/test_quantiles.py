@@ -31,8 +31,11 @@ def described(frame: pd.DataFrame, folder) -> quantiles.Described:
 
 def by_pandas(frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     groups = frame.groupby((frame["x"] > 5).astype(int))
-    mean = groups.mean().reindex(range(3)).T.to_numpy()
-    parts = [groups.quantile(share).reindex(range(3)).T.to_numpy() for share in QUARTILES]
+    mean = np.column_stack([groups.mean().reindex(range(3)).T, frame.mean()])
+    parts = [
+        np.column_stack([groups.quantile(share).reindex(range(3)).T, frame.quantile(share)])
+        for share in QUARTILES
+    ]
     return mean, np.stack(parts, axis=2)
 
 
@@ -62,7 +65,7 @@ def test_quantiles_of_many_rows_are_off_by_a_thousandth_of_the_range(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rows, "BATCH", 1000)
         patch.setattr(Table, "gathered", 1000)
-        patch.setattr(quantiles, "COUNTS", 27 * fewest)
+        patch.setattr(quantiles, "COUNTS", 36 * fewest)
         patch.setattr(quantiles, "SAMPLE_ROWS", sample)
         patch.setattr(quantiles, "SURE", sure)
         found = described(frame, tmp_path_factory.mktemp("many"))
@@ -72,7 +75,7 @@ def test_quantiles_of_many_rows_are_off_by_a_thousandth_of_the_range(
     assert (np.isnan(found.quantiles) == np.isnan(wanted)).all()
     groups = frame.groupby((frame["x"] > 5).astype(int))
     for column, name in enumerate(frame):
-        for segment, group in groups[name]:
+        for segment, group in [*groups[name], (3, frame[name])]:
             values = np.sort(group.dropna())
             for share, value in zip(QUARTILES, found.quantiles[column, segment], strict=True):
                 if len(values):

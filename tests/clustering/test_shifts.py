@@ -7,7 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from airflow_segmentation.clustering import population_stability_index, rows, shifts
+from airflow_segmentation.clustering import Segmenting, population_stability_index, rows, shifts
+from airflow_segmentation.clustering.tallies import tallied
 from airflow_segmentation.tables.parquet import Table
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,5 +110,6 @@ def test_features_of_different_numbers_of_bins_are_counted_beside_one_another():
 def test_shares_are_those_of_all_parts_of_a_table(table, monkeypatch):
     monkeypatch.setattr(rows, "BATCH", 10)
     with table(pd.DataFrame({"a": [1.0] * 30 + [2.0] * 10, "b": [None] * 20 + [1.0] * 20})) as opened:
-        found = shifts.shares_in_bins(opened, ["b", "a"], [np.array([]), np.array([1.5])])
-    assert found == [[1.0], [0.75, 0.25]]
+        bins = shifts.BinsTally(["b", "a"], [np.array([]), np.array([1.5])])
+        ((counts,),) = tallied(opened, Segmenting(), bins)
+    assert bins.shares(counts) == [[1.0], [0.75, 0.25]]

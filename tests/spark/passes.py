@@ -41,6 +41,11 @@ def total(place: int, batches: Iterator[pa.RecordBatch]) -> list[np.ndarray]:
     return [value, rows]
 
 
+def both(before: list[np.ndarray], after: list[np.ndarray]) -> list[np.ndarray]:
+    """Return what :func:`total` returns of two parts."""
+    return [one + other for one, other in zip(before, after, strict=True)]
+
+
 def doubled(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Double what was spent, of rows with an even number."""
     for batch in batches:

@@ -83,15 +83,15 @@ def test_parts_are_visited_in_order_and_whole(engine: SparkEngine, tmp_path: Pat
         assert_same_bits(table.each(COLUMNS, passes.sums), here(folder))
 
 
-def test_sums_are_added_up_in_order_on_the_cluster(
+def test_parts_are_joined_in_order_on_the_cluster(
     engine: SparkEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = folder_of(tmp_path / "data", 70_000, 10, 200_000, 3, 140_000)
-    monkeypatch.setattr(data, "SUMS", 2)
+    monkeypatch.setattr(data, "RESULTS", 2)
     parts = here(folder, passes.total)
     with engine.open(str(folder)) as table:
         assert table.parts(COLUMNS) == 2
-        found = list(table.each(COLUMNS, passes.total, added=True))
+        found = list(table.each(COLUMNS, passes.total, join=passes.both))
         one, two, three, four, five = [value for value, _ in parts]
         assert [value.tolist() for value, _ in found] == [(one + two) + three, four + five]
         assert [int(rows) for _, rows in found] == [270_010, 140_003]
@@ -227,7 +227,7 @@ def test_links_lead_nowhere_that_is_not_allowed(
 
 @pytest.mark.parametrize(
     ("work", "victim"),
-    [("each", "python worker"), ("each", "executor"), ("added", "executor"), ("write", "executor")],
+    [("each", "python worker"), ("each", "executor"), ("joined", "executor"), ("write", "executor")],
 )
 def test_the_same_bits_whatever_is_killed(
     engine: SparkEngine,
@@ -238,14 +238,14 @@ def test_the_same_bits_whatever_is_killed(
     victim: str,
 ):
     folder, target = folder_of(tmp_path / "data", 100_000, 140_000, 80_000, 120_000), tmp_path / "made"
-    monkeypatch.setattr(data, "SUMS", 2 if work == "added" else 100)
+    monkeypatch.setattr(data, "RESULTS", 2 if work == "joined" else 100)
     gate = tmp_path / "gate"
 
     def passed(table: data.SparkData, gated: Any) -> Any:
         if work == "write":
             table.write(str(target), WRITTEN, gated(passes.doubled), columns=COLUMNS, facts={})
             return [[column.to_numpy()] for column in read(target).columns]
-        return list(table.each(COLUMNS, gated(passes.total), added=work == "added"))
+        return list(table.each(COLUMNS, gated(passes.total), join=passes.both if work == "joined" else None))
 
     with engine.open(str(folder)) as table, ThreadPoolExecutor(1) as pool:
         expected = passed(table, lambda inner: inner)

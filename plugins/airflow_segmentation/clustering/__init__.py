@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_segmentation.clustering.assigning import Assigner as Assigner
-    from airflow_segmentation.clustering.distances import distance_percentiles as distance_percentiles
     from airflow_segmentation.clustering.elbow import Elbow as Elbow
     from airflow_segmentation.clustering.elbow import choose_k as choose_k
     from airflow_segmentation.clustering.elbow import chord as chord
@@ -20,10 +19,8 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.evidence import agreed_k as agreed_k
     from airflow_segmentation.clustering.evidence import recommend as recommend
     from airflow_segmentation.clustering.moments import Moments as Moments
-    from airflow_segmentation.clustering.moments import moments_of as moments_of
     from airflow_segmentation.clustering.plane import principal_plane as principal_plane
     from airflow_segmentation.clustering.points import assign as assign
-    from airflow_segmentation.clustering.quantiles import Segmenting as Segmenting
     from airflow_segmentation.clustering.quantiles import describe as describe
     from airflow_segmentation.clustering.rows import ArrayRows as ArrayRows
     from airflow_segmentation.clustering.rows import Rows as Rows
@@ -42,12 +39,14 @@ if TYPE_CHECKING:
     from airflow_segmentation.clustering.structure import Structure as Structure
     from airflow_segmentation.clustering.structure import measure_structure as measure_structure
     from airflow_segmentation.clustering.studying import Studied as Studied
-    from airflow_segmentation.clustering.studying import study as study
+    from airflow_segmentation.clustering.surveying import Survey as Survey
+    from airflow_segmentation.clustering.surveying import survey as survey
     from airflow_segmentation.clustering.sweep import RangeCut as RangeCut
     from airflow_segmentation.clustering.sweep import Step as Step
     from airflow_segmentation.clustering.sweep import Sweep as Sweep
     from airflow_segmentation.clustering.sweep import sweep_rows as sweep_rows
     from airflow_segmentation.clustering.sweep import sweep_table as sweep_table
+    from airflow_segmentation.clustering.tallies import Segmenting as Segmenting
 
 _HOMES = {
     "agreed_k": "evidence",
@@ -61,26 +60,25 @@ _HOMES = {
     "count_choices": "elbow",
     "davies_bouldin": "scores",
     "describe": "quantiles",
-    "distance_percentiles": "distances",
     "Elbow": "elbow",
     "find_rules": "rules",
     "KMeansSweep": "estimator",
     "Moments": "moments",
     "measure_structure": "structure",
-    "moments_of": "moments",
     "population_stability_index": "shifts",
     "principal_plane": "plane",
     "recommend": "evidence",
     "RangeCut": "sweep",
     "Resamples": "stability",
     "Rows": "rows",
-    "Segmenting": "quantiles",
+    "Segmenting": "tallies",
     "silhouette": "scores",
     "silhouette_sample": "scores",
     "Step": "sweep",
     "Structure": "structure",
     "Studied": "studying",
-    "study": "studying",
+    "Survey": "surveying",
+    "survey": "surveying",
     "Sweep": "sweep",
     "sweep_resamples": "stability",
     "sweep_rows": "sweep",

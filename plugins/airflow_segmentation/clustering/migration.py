@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from airflow_segmentation.clustering.arrow import as_matrix
 from airflow_segmentation.clustering.assigning import Assigner
-from airflow_segmentation.clustering.points import Ints
-from airflow_segmentation.clustering.quantiles import Segmenting
-from airflow_segmentation.clustering.rows import Arrays, Parted, added_up
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from airflow_segmentation.clustering.rows import Arrays
+from airflow_segmentation.clustering.tallies import Batch, Sum
 
 
-def count_migration(table: Parted, before: Assigner, after: Segmenting) -> Ints:
-    """Return how many rows go from each segment of `before` to each of `after`, in one pass.
+@dataclass(frozen=True)
+class MigrationTally(Sum):
+    """Tells how many rows go from each segment of another set to each of these, of shape (k before, k)."""
 
-    :param before: assigns rows of the features of `after`, as these are in the table.
+    before: Assigner
+    """Assigns rows of these columns, as they are in the table."""
+    columns: Sequence[str]
+    k: int
 
-    :returns: of shape (k before, k after).
-    """
-    visit = partial(_counted, before=before, after=after)
-    (counts,) = added_up(table.each(after.features, visit, added=True))
-    return counts
-
-
-def _counted(place: int, batches: Iterator[pa.RecordBatch], before: Assigner, after: Segmenting) -> Arrays:
-    counts = np.zeros((len(before.centers), after.k), np.int64)
-    for batch in batches:
-        old, new = before.predict(as_matrix(batch, after.features)), after.labels(batch)
-        counts += np.bincount(old * after.k + new, minlength=counts.size).reshape(counts.shape)
-    return [counts]
+    def of(self, batch: Batch) -> Arrays:
+        """Return how many of a batch do."""
+        shape = (len(self.before.centers), self.k)
+        places = self.before.predict(batch.matrix(self.columns)) * self.k + batch.segments
+        return [np.bincount(places, minlength=shape[0] * shape[1]).reshape(shape)]

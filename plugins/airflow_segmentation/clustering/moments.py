@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from airflow_segmentation.clustering.arrow import as_matrix
 from airflow_segmentation.clustering.points import Floats, blocks
-from airflow_segmentation.clustering.rows import Arrays, Parted
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from airflow_segmentation.clustering.rows import Arrays
+from airflow_segmentation.clustering.tallies import Batch, Tally
 
 
 class Moments:
@@ -23,11 +19,13 @@ class Moments:
     differences around a large value keeps them, and one of a single value has a deviation of exactly 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *parts: Arrays) -> None:
         self._rows = 0
         self._first: Floats = np.zeros(1)
         self._mean: Floats = np.zeros(1)
         self._squares: Floats = np.zeros(1)
+        for part in parts:
+            self.put_together(part)
 
     def add(self, rows: Floats) -> None:
         """Take in a batch of rows, of shape (n_rows, n_features)."""
@@ -69,16 +67,19 @@ class Moments:
         return np.sqrt(self._squares / self._rows)
 
 
-def moments_of(table: Parted, columns: Sequence[str]) -> Moments:
-    """Return the moments of columns of a table."""
-    moments = Moments()
-    for part in table.each(columns, partial(_moments, columns=columns)):
-        moments.put_together(part)
-    return moments
+@dataclass(frozen=True)
+class MomentsTally(Tally):
+    """Tells the moments of columns."""
 
+    columns: Sequence[str]
+    width = 4
 
-def _moments(place: int, batches: Iterator[pa.RecordBatch], columns: Sequence[str]) -> Arrays:
-    moments = Moments()
-    for batch in batches:
-        moments.add(as_matrix(batch, columns))
-    return moments.parts
+    def of(self, batch: Batch) -> Arrays:
+        """Return those of a batch."""
+        moments = Moments()
+        moments.add(batch.matrix(self.columns))
+        return moments.parts
+
+    def both(self, before: Arrays, after: Arrays) -> Arrays:
+        """Return those of all rows."""
+        return Moments(before, after).parts

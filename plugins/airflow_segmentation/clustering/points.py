@@ -15,6 +15,9 @@ Ints = NDArray[np.intp]
 BLOCK = 8192
 """Rows whose distances to all centres are taken at once: 2,048 x 49 of them stay in a core's cache."""
 
+DISTANCES = 2**18
+"""Distances that are held at a time where rows are only assigned."""
+
 BEYOND = 0.8
 """How far centres go beyond the means of their points, in parts of the way there."""
 
@@ -196,12 +199,30 @@ def without_least(points: Points, centers: Floats, k: int) -> Floats:
 
 def assign(rows: Floats, centers: Floats) -> Ints:
     """Return each row's nearest centre, shape (n_rows,)."""
+    return nearest(rows, centers)[0]
+
+
+def nearest(rows: Floats, centers: Floats) -> tuple[Ints, Floats]:
+    """Return each row's nearest centre, the first of several, and the squared distance to it, by products.
+
+    Both are of shape (n_rows,). Where a value is missing or infinite, the distance is NaN.
+    """
     offset = centers.mean(axis=0)
     product = distance_product(centers - offset)
-    labels = np.empty(len(rows), np.intp)
-    for block in blocks(len(rows)):
-        labels[block] = ((rows[block] - offset) @ product[:, :-1].T + product[:, -1]).argmin(axis=1)
-    return labels
+    labels, squares = np.empty(len(rows), np.intp), np.empty(len(rows))
+    size = max(256, DISTANCES // len(centers))
+    # Rows stand side by side, with ones below: a product and its least are taken several rows at a time.
+    held = np.ones((product.shape[1], min(size, len(rows))))
+    for block in blocks(len(rows), size):
+        own = rows[block].T
+        moved = held[:, : own.shape[1]]
+        np.subtract(own, offset[:, None], out=moved[:-1])
+        with np.errstate(invalid="ignore"):
+            distances = product @ moved
+            least = distances.min(axis=0)
+            squares[block] = least + np.einsum("ij,ij->j", moved[:-1], moved[:-1])
+        labels[block] = _first_where(distances == least)
+    return labels, np.maximum(squares, 0.0, out=squares)
 
 
 def _measured(points: Points, centers: Floats, labels: Ints) -> Segments:
@@ -235,9 +256,13 @@ def blocks(length: int, size: int = BLOCK) -> Iterator[slice]:
 
 def grouped(labels: NDArray[Any], count: int) -> list[Ints]:
     """Return which rows have each label from 0 to `count` - 1, in their order."""
+    return np.split(by_label(labels, count), np.bincount(labels, minlength=count).cumsum()[:-1])
+
+
+def by_label(labels: NDArray[Any], count: int) -> Ints:
+    """Return the order of rows by their labels from 0 to `count` - 1; of one label, in their own."""
     # Sixteen bits are sorted by radix, in a tenth of the time.
-    order = labels.astype(np.uint16 if count < 2**16 else np.intp, copy=False).argsort(kind="stable")
-    return np.split(order, np.bincount(labels, minlength=count).cumsum()[:-1])
+    return labels.astype(np.uint16 if count < 2**16 else np.intp, copy=False).argsort(kind="stable")
 
 
 def distance_product(centers: Floats) -> Floats:
@@ -277,9 +302,9 @@ def _first_where(hits: NDArray[np.bool_]) -> Ints:
 
     An argmax over the first axis would copy the matrix; the largest rank of a hit does not.
     """
-    count = len(hits)
-    ranks = np.arange(count, 0, -1, dtype=np.min_scalar_type(count))[:, None]
-    return count - (ranks * hits).max(axis=0).astype(np.intp)
+    last = len(hits) - 1
+    ranks = np.arange(last, -1, -1, dtype=np.min_scalar_type(last))[:, None]
+    return last - (ranks * hits).max(axis=0).astype(np.intp)
 
 
 def summed(labels: Ints, values: Any, k: int) -> Floats:

@@ -11,19 +11,15 @@ ten-thousandth of the segment's range and a thousandth of its rows at most, or b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from airflow_segmentation.clustering.arrow import as_floats, as_matrix
-from airflow_segmentation.clustering.points import Floats, Ints, assign, grouped
-from airflow_segmentation.clustering.rows import Arrays, Parted, added_up
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from airflow_segmentation.clustering.points import Floats, Ints, blocks, grouped
+from airflow_segmentation.clustering.rows import Arrays, Parted, drawn_evenly
+from airflow_segmentation.clustering.tallies import Batch, Segmenting, Sum, Tally, tallied
 
 VALUES = 2**23
 """Values that are held at a time where quantiles are exact, and those of a column at least."""
@@ -35,7 +31,7 @@ NARROW, NARROWEST = 1e-6, 1e-9
 """Width of a bin that is narrow enough, as a share of the values in it, and of their range."""
 SMALL, FEW = 1e-4, 1e-3
 """Width of a bin, as a share of the range, that is narrow enough if it holds so small a share of the rows."""
-SAMPLE_ROWS, SAMPLE_VALUES = 2**16, 2**20
+SAMPLE_ROWS, SAMPLE_VALUES = 2**17, 2**20
 """Rows and values at most that tell where to look for the quantiles."""
 SURE = 4.0
 """Standard errors of a sample's quantile within which that of all rows is taken to be."""
@@ -43,116 +39,158 @@ SURE = 4.0
 
 @dataclass(frozen=True)
 class Described:
-    """Columns over segments; NaN where a segment has no value in a column."""
+    """Columns over segments, and last over all rows; NaN where a column has no value there."""
 
+    columns: Sequence[str]
     mean: Floats
-    """Of shape (n_columns, n_segments)."""
+    """Of shape (n_columns, k + 1)."""
     quantiles: Floats
-    """Of shape (n_columns, n_segments, n_quantiles)."""
+    """Of shape (n_columns, k + 1, n_quantiles)."""
+    gathered: int | None
+    """Of more rows than this quantiles are searched for, as they were; None where they are exact."""
 
 
 @dataclass(frozen=True)
-class Segmenting:
-    """Tells rows of a table their segment: that of the nearest centre, or 0 where there are no features."""
+class LookTally(Tally):
+    """Tells of each column in each segment, and last in all rows: how many values there are, their sum, the
+    least and the largest, all of shape (n_columns, k + 1); then the place of segments and rows drawn of each.
+    """
 
-    features: Sequence[str] = ()
-    centers: Any = None
-    """Of shape (k, n_features)."""
+    columns: Sequence[str]
+    chances: Sequence[float]
+    """Of a row to be drawn, for each segment and last for all rows."""
+    width = 6
 
-    @property
-    def k(self) -> int:
-        """How many segments there are."""
-        return len(self.centers) if self.features else 1
+    def of(self, batch: Batch) -> Arrays:
+        """Return what is told of a batch."""
+        shape = (len(self.columns), len(self.chances))
+        count, total = np.zeros(shape), np.zeros(shape)
+        low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
+        for index, name in enumerate(self.columns):
+            for segment, values in enumerate(batch.by_segment(batch.column(name))):
+                held = values[~np.isnan(values)] if np.isnan(values.sum()) else values
+                if len(held):
+                    at = (index, segment)
+                    count[at], total[at], low[at], high[at] = len(held), held.sum(), held.min(), held.max()
+        rng = batch.chance(0)
+        drawn = [
+            which[drawn_evenly(len(which), chance, rng)]
+            for which, chance in zip([*batch.groups, np.arange(batch.rows)], self.chances, strict=True)
+        ]
+        own = np.repeat(np.arange(len(drawn)), [len(which) for which in drawn])
+        return [count, total, low, high, own, batch.taken(self.columns, np.concatenate(drawn))]
 
-    def labels(self, batch: pa.RecordBatch) -> Ints:
-        """Return the segment of each row."""
-        if not self.features:
-            return np.zeros(batch.num_rows, np.intp)
-        return assign(as_matrix(batch, self.features), self.centers)
+    def both(self, before: Arrays, after: Arrays) -> Arrays:
+        """Return what is told of all rows."""
+        (count, total, low, high, *drawn), (more, added, lower, higher, *others) = before, after
+        return [
+            *(count + more, total + added, np.minimum(low, lower), np.maximum(high, higher)),
+            *map(_joined, drawn, others),
+        ]
+
+
+def look(table: Parted, columns: Sequence[str], segmenting: Segmenting) -> LookTally | None:
+    """Return what :func:`describe` wants to be told first of many rows; None where there are few."""
+    if table.rows <= table.gathered:
+        return None
+    sizes = segmenting.sizes or [table.rows // max(segmenting.k, 1)] * segmenting.k
+    wanted = min(SAMPLE_ROWS, SAMPLE_VALUES // len(columns)) / (segmenting.k + 1)
+    return LookTally(columns, [wanted / max(size, 1) for size in (*sizes, table.rows)])
 
 
 def describe(
-    table: Parted, columns: Sequence[str], segmenting: Segmenting, probabilities: Sequence[float]
+    table: Parted,
+    columns: Sequence[str],
+    segmenting: Segmenting,
+    probabilities: Sequence[float],
+    looked: Arrays | None = None,
 ) -> Described:
-    """Return mean and quantiles of columns within each segment; missing values are left out."""
-    if table.rows <= table.gathered:
+    """Return mean and quantiles of columns within each segment and over all; missing values are left out.
+
+    :param looked: what :func:`look` asks for, where a pass has told it.
+    """
+    first = look(table, columns, segmenting)
+    if first is None:
         found = _exact(table, columns, segmenting, probabilities)
     else:
-        together = max(1, COUNTS // (segmenting.k * len(probabilities) * FEWEST_BINS))
+        if looked is None:
+            (looked,) = tallied(table, segmenting, first)
+        together = max(1, COUNTS // ((segmenting.k + 1) * len(probabilities) * FEWEST_BINS))
         found = [
             one
-            for some in _chunks(columns, together)
-            for one in _searched(table, some, segmenting, probabilities)
+            for some in blocks(len(columns), together)
+            for one in _searched(table, columns[some], segmenting, probabilities, _of_columns(looked, some))
         ]
-    return Described(np.array([mean for mean, _ in found]), np.array([each for _, each in found]))
+    mean, quantiles = (np.array(each) for each in zip(*found, strict=True))
+    return Described(columns, mean, quantiles, None if first is None else table.gathered)
 
 
-def _chunks(columns: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(columns), size):
-        yield columns[start : start + size]
+def _joined(before: Floats, after: Floats) -> Floats:
+    return np.concatenate([before, after])
 
 
-def _read(
-    segmenting: Segmenting, columns: Sequence[str], batches: Iterator[pa.RecordBatch]
-) -> Iterator[tuple[Ints, list[Floats]]]:
-    for batch in batches:
-        yield segmenting.labels(batch), [as_floats(batch.column(name)) for name in columns]
+def _of_columns(looked: Arrays, some: slice) -> Arrays:
+    *told, own, drawn = looked
+    return [*(each[some] for each in told), own, drawn[:, some]]
 
 
 def _exact(
     table: Parted, columns: Sequence[str], segmenting: Segmenting, probabilities: Sequence[float]
 ) -> list[tuple[Floats, Floats]]:
     """Return mean and quantiles of columns, as many of which are in memory as are :data:`VALUES`."""
+    groups: list[Any] = [slice(None)]
     if segmenting.features:
-        parts = table.each(segmenting.features, partial(_labels, segmenting=segmenting))
-        labels = np.concatenate([part for (part,) in parts])
-    else:
-        labels = np.zeros(table.rows, np.intp)
+        ((labels,),) = tallied(table, segmenting, _Gathered(()))
+        groups = [*grouped(labels, segmenting.k), slice(None)]
     found = []
-    for some in _chunks(columns, max(1, VALUES // max(1, table.rows))):
-        values = np.concatenate([part for (part,) in table.each(some, partial(_values, columns=some))])
-        found += [_of_groups(labels, column, segmenting.k, probabilities) for column in values.T]
+    for some in blocks(len(columns), max(1, VALUES // max(1, table.rows))):
+        ((values,),) = tallied(table, Segmenting(), _Gathered(columns[some]))
+        found += [_of_groups(column, groups, probabilities) for column in values.T]
     return found
 
 
-def _of_groups(labels: Ints, values: Floats, k: int, probabilities: Sequence[float]) -> tuple[Floats, Floats]:
-    there = ~np.isnan(values)
-    labels, values = labels[there], values[there]
-    groups = [values[which] for which in grouped(labels, k)]
+def _of_groups(
+    values: Floats, groups: Sequence[Any], probabilities: Sequence[float]
+) -> tuple[Floats, Floats]:
+    held = [group[~np.isnan(group)] for group in (values[which] for which in groups)]
     nothing = np.full(len(probabilities), np.nan)
     return (
-        np.array([group.mean() if len(group) else np.nan for group in groups]),
-        np.array([np.quantile(group, probabilities) if len(group) else nothing for group in groups]),
+        np.array([group.mean() if len(group) else np.nan for group in held]),
+        np.array([np.quantile(group, probabilities) if len(group) else nothing for group in held]),
     )
 
 
-def _labels(place: int, batches: Iterator[pa.RecordBatch], segmenting: Segmenting) -> Arrays:
-    return [np.concatenate([segmenting.labels(batch) for batch in batches])]
+@dataclass(frozen=True)
+class _Gathered(Tally):
+    """Brings columns of all rows together, or the segments where there are none."""
 
+    columns: Sequence[str]
+    width = 1
 
-def _values(place: int, batches: Iterator[pa.RecordBatch], columns: Sequence[str]) -> Arrays:
-    return [np.concatenate([as_matrix(batch, columns) for batch in batches])]
+    def of(self, batch: Batch) -> Arrays:
+        return [batch.matrix(self.columns) if self.columns else batch.segments]
+
+    def both(self, before: Arrays, after: Arrays) -> Arrays:
+        return [_joined(*before, *after)]
 
 
 def _searched(
-    table: Parted, columns: Sequence[str], segmenting: Segmenting, probabilities: Sequence[float]
+    table: Parted,
+    columns: Sequence[str],
+    segmenting: Segmenting,
+    probabilities: Sequence[float],
+    looked: Arrays,
 ) -> list[tuple[Floats, Floats]]:
-    """Return mean and quantiles of a few columns, as :func:`_exact` does of one."""
-    visited = partial(table.each, list(dict.fromkeys([*segmenting.features, *columns])))
-    share = min(SAMPLE_ROWS, SAMPLE_VALUES // len(columns)) / table.rows
-    looked = list(visited(partial(_looked, segmenting=segmenting, columns=columns, share=share)))
-    counts, sums = (np.sum([part[index] for part in looked], axis=0) for index in (0, 1))
-    least, most = np.min([part[2] for part in looked], axis=0), np.max([part[3] for part in looked], axis=0)
+    """Return mean and quantiles of a few columns, as :func:`_exact` does."""
+    counts, sums, least, most, own, rows = looked
     empty = counts == 0
-    least[empty], most[empty] = 0.0, 0.0
-    labels, rows = (np.concatenate([part[index] for part in looked]) for index in (4, 5))
-    low, high = _brackets(labels, rows, least, most, probabilities)
+    least, most = np.where(empty, 0.0, least), np.where(empty, 0.0, most)
+    low, high = _brackets(own, rows, least, most, probabilities)
     # The place among a segment's values, from 0.
     place = np.floor(np.multiply.outer(np.maximum(counts, 1) - 1, probabilities))
     bins = int(np.clip(COUNTS // place.size, FEWEST_BINS, MOST_BINS))
     for _ in range(MOST_CUTS):
-        count = partial(_counts, segmenting=segmenting, columns=columns, low=low, high=high, bins=bins)
-        within, totals, below = added_up(visited(count, added=True))
+        ((within, totals, below),) = tallied(table, segmenting, _BracketsTally(columns, low, high, bins))
         chosen = (below[..., None] + within.cumsum(axis=3) <= place[..., None]).sum(axis=3)
         before, after = below > place, chosen == bins + 2
         chosen = chosen.clip(0, bins + 1)
@@ -178,16 +216,16 @@ def _searched(
 
 
 def _brackets(
-    labels: Ints, rows: Floats, least: Floats, most: Floats, probabilities: Sequence[float]
+    own: Ints, rows: Floats, least: Floats, most: Floats, probabilities: Sequence[float]
 ) -> tuple[Floats, Floats]:
-    """Return between which values each quantile is almost surely, by a sample of rows and their segments.
+    """Return between which values each quantile is almost surely, by rows drawn of each segment.
 
     :param least: the least values, of shape (n_columns, k); `most` is likewise.
     """
     shares = np.array(probabilities)
     low, high = (np.repeat(each[..., None], len(shares), axis=2) for each in (least, most))
     for segment in range(least.shape[1]):
-        for column, values in enumerate(np.sort(rows[labels == segment], axis=0).T):
+        for column, values in enumerate(np.sort(rows[own == segment], axis=0).T):
             count = np.count_nonzero(~np.isnan(values))  # which are sorted to the end
             if not count:
                 continue
@@ -198,68 +236,33 @@ def _brackets(
     return low, high
 
 
-def _looked(
-    place: int,
-    batches: Iterator[pa.RecordBatch],
-    segmenting: Segmenting,
-    columns: Sequence[str],
-    share: float,
-) -> Arrays:
-    """Return count, sum, minimum, maximum of each column in each segment, and segments and values drawn."""
-    shape = (len(columns), segmenting.k)
-    count, total = np.zeros(shape), np.zeros(shape)
-    low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
-    rng, own, drawn = np.random.default_rng(place), [], []
-    for labels, values in _read(segmenting, columns, batches):
-        taken = np.flatnonzero(rng.random(len(labels)) < share)
-        own.append(labels[taken])
-        drawn.append(np.column_stack([column[taken] for column in values]))
-        for index, segment, group in _groups(labels, values, segmenting.k):
-            count[index, segment] += len(group)
-            total[index, segment] += group.sum()
-            low[index, segment] = min(low[index, segment], group.min())
-            high[index, segment] = max(high[index, segment], group.max())
-    return [count, total, low, high, np.concatenate(own), np.concatenate(drawn)]
+@dataclass(frozen=True)
+class _BracketsTally(Sum):
+    """Tells how many values are in each bin from `low` to `high`, their sums, and how many lie below.
 
-
-def _groups(labels: Ints, values: list[Floats], k: int) -> Iterator[tuple[int, int, Floats]]:
-    """Yield the place of a column, a segment, and its values there, none of them missing."""
-    groups = grouped(labels, k)
-    for index, column in enumerate(values):
-        for segment, which in enumerate(groups):
-            group = column[which]
-            missing = np.isnan(group)
-            held = group[~missing] if missing.any() else group
-            if len(held):
-                yield index, segment, held
-
-
-def _counts(
-    place: int,
-    batches: Iterator[pa.RecordBatch],
-    segmenting: Segmenting,
-    columns: Sequence[str],
-    low: Floats,
-    high: Floats,
-    bins: int,
-) -> Arrays:
-    """Return how many values are in each bin from `low` to `high`, their sums, and how many lie below.
-
-    `low` and `high` are of shape (n_columns, k, n_ranges), and the first and the last bin are theirs alone.
+    `low` and `high` are of shape (n_columns, k + 1, n_ranges), and the first and the last bin theirs alone.
     """
-    shape = (*low.shape, bins + 2)
-    within, totals, below = np.zeros(shape), np.zeros(shape), np.zeros(low.shape)
-    scale = bins / np.where(high > low, high - low, 1.0)
-    for labels, values in _read(segmenting, columns, batches):
-        for index, segment, group in _groups(labels, values, segmenting.k):
-            for which in range(low.shape[2]):
-                at = (index, segment, which)
-                before = group < low[at]
-                below[at] += np.count_nonzero(before)
-                held = group[~before & (group <= high[at])]
-                bin_of = ((held - low[at]) * scale[at]).astype(np.intp).clip(0, bins - 1) + 1
-                bin_of[held == high[at]] = bins + 1
-                bin_of[held == low[at]] = 0
-                within[at] += np.bincount(bin_of, minlength=bins + 2)
-                totals[at] += np.bincount(bin_of, held, bins + 2)
-    return [within, totals, below]
+
+    columns: Sequence[str]
+    low: Floats
+    high: Floats
+    bins: int
+    width = 3
+
+    def of(self, batch: Batch) -> Arrays:
+        shape = (*self.low.shape, self.bins + 2)
+        within, totals, below = np.zeros(shape), np.zeros(shape), np.zeros(self.low.shape)
+        scale = self.bins / np.where(self.high > self.low, self.high - self.low, 1.0)
+        for index, name in enumerate(self.columns):
+            for segment, values in enumerate(batch.by_segment(batch.column(name))):
+                for at in ((index, segment, which) for which in range(self.low.shape[2])):
+                    before = values < self.low[at]
+                    # What is not beyond and not below: neither holds of a value that is missing.
+                    held = values[(values <= self.high[at]) != before]
+                    bin_of = ((held - self.low[at]) * scale[at]).astype(np.intp).clip(0, self.bins - 1) + 1
+                    bin_of[held == self.high[at]] = self.bins + 1
+                    bin_of[held == self.low[at]] = 0
+                    within[at] = np.bincount(bin_of, minlength=self.bins + 2)
+                    totals[at] = np.bincount(bin_of, held, self.bins + 2)
+                    below[at] = np.count_nonzero(before)
+        return [within, totals, below]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from airflow_segmentation.clustering.arrow import as_matrix
 from airflow_segmentation.clustering.measuring import measure
-from airflow_segmentation.clustering.points import Floats, Ints, blocks, chances
+from airflow_segmentation.clustering.points import Floats, Ints, blocks, by_label, chances
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +31,8 @@ than the 32 MB from which on the C library gets memory anew, page by page."""
 Arrays = list[NDArray[Any]]
 Visit = Callable[[int, Iterator["pa.RecordBatch"]], Arrays]
 """Makes arrays of one part of a table, given its place among the parts and its batches."""
+Join = Callable[[Arrays, Arrays], Arrays]
+"""Makes the arrays of two parts, one after the other, those of one."""
 Block = tuple[Floats, Floats | None]
 """Rows, and their weights."""
 
@@ -63,11 +65,11 @@ class Rows(ABC):
 
     @abstractmethod
     def _each(
-        self, function: Callable[[int, Iterable[Block]], Arrays], added: bool = False
+        self, function: Callable[[int, Iterable[Block]], Arrays], sums: bool = False
     ) -> Iterator[Arrays]:
         """Yield what a function makes of each part, in order, given its place and its blocks of rows.
 
-        :param added: whether what comes of consecutive parts may be added up before.
+        :param sums: whether only sums are asked for, so that consecutive parts may come as one.
         """
 
     def sample(self, size: int, seed: int) -> Sample:
@@ -80,7 +82,7 @@ class Rows(ABC):
             rows = np.concatenate([rows for rows, _ in parts])
             weights = np.concatenate([own for _, own in parts]) if self.weighted else None
             return Sample(rows, weights, np.average(rows, axis=0, weights=weights))
-        weight, total, squares = added_up(self._each(_moments, added=True))
+        weight, total, squares = added_up(self._each(_moments, sums=True))
         mean = total / weight
         scatter = max(float((squares - weight * mean**2).sum()), np.finfo(float).tiny)
         drawn = partial(_far_ones, size=size, seed=seed, mean=mean, weight=float(weight), scatter=scatter)
@@ -91,7 +93,7 @@ class Rows(ABC):
 
     def measured(self, centers: list[Floats]) -> Iterator[list[Floats]]:
         """Yield, for each part of the rows, what :func:`measure` returns; the parts add up to all rows."""
-        return self._each(partial(_measure, centers=centers), added=True)
+        return self._each(partial(_measure, centers=centers), sums=True)
 
     def drawn(self, chances: Chances, seed: int) -> tuple[Floats, Floats]:
         """Draw rows, each by its own chance, of each stratum in a block as many as that makes, but for one.
@@ -133,7 +135,7 @@ class ArrayRows(Rows):
         self.weighted = weights is not None
 
     def _each(
-        self, function: Callable[[int, Iterable[Block]], Arrays], added: bool = False
+        self, function: Callable[[int, Iterable[Block]], Arrays], sums: bool = False
     ) -> Iterator[Arrays]:
         for place, batch in enumerate(blocks(self.count, self._batch)):
             weights = None if self._weights is None else self._weights[batch]
@@ -152,15 +154,15 @@ class Parted(Protocol):
         """Rows that a table has at most for its values to be brought together, some columns at a time."""
 
     def parts(self, columns: Sequence[str]) -> int:
-        """Return how many results :meth:`each` yields that may be added up."""
+        """Return how many results :meth:`each` yields where it is told how to join them."""
 
     def each(
-        self, columns: Sequence[str], visit: Visit, *, added: bool = False, n_jobs: int = 1
+        self, columns: Sequence[str], visit: Visit, *, join: Join | None = None, n_jobs: int = 1
     ) -> Iterator[Arrays]:
         """Yield what a visit makes of each part that has rows, in order.
 
-        :param added: whether the arrays of consecutive parts may be added up before, since only their sums
-            are asked for.
+        :param join: makes the arrays of two parts, one after the other, those of one; where it is given,
+            consecutive parts may come as one.
         """
 
 
@@ -185,13 +187,13 @@ class TableRows(Rows):
         self.parts = table.parts(self._columns)
 
     def _each(
-        self, function: Callable[[int, Iterable[Block]], Arrays], added: bool = False
+        self, function: Callable[[int, Iterable[Block]], Arrays], sums: bool = False
     ) -> Iterator[Arrays]:
         visit = partial(_visited, columns=self._columns, function=function)
-        for bad, *found in self._table.each(self._columns, visit, added=added, n_jobs=self._n_jobs):
+        join = added if sums else None
+        for bad, *found in self._table.each(self._columns, visit, join=join, n_jobs=self._n_jobs):
             if bad.any():
-                column = self._columns[int(bad.argmax())]
-                raise ValueError(f"Column {column!r} has missing or infinite values; drop or fill them first")
+                raise not_finite(self._columns[int(bad.argmax())])
             yield found
 
 
@@ -222,12 +224,27 @@ def _visited(
     return [bad, *found]
 
 
+def not_finite(column: str) -> ValueError:
+    """Return the error of a feature that is not a number in every row."""
+    return ValueError(f"Column {column!r} has missing or infinite values; drop or fill them first")
+
+
+def drawn_evenly(count: int, chance: float, rng: np.random.Generator) -> Ints:
+    """Return which of so many rows are drawn, each as likely: as many as that makes, but for one."""
+    if chance >= 1.0:
+        return np.arange(count)
+    return rng.choice(count, int(count * chance + rng.random()), replace=False, shuffle=False)
+
+
 def added_up(parts: Iterable[Arrays]) -> Arrays:
-    """Return the sums of the arrays of all parts."""
-    total: Arrays = []
-    for part in parts:
-        total = [one + other for one, other in zip(total, part, strict=True)] if total else part
-    return total
+    """Return the sums of the arrays of all parts; nothing where there are none."""
+    remaining = iter(parts)
+    return reduce(added, remaining, next(remaining, []))
+
+
+def added(before: Arrays, after: Arrays) -> Arrays:
+    """Return the sums of the arrays of two parts."""
+    return [one + other for one, other in zip(before, after, strict=True)]
 
 
 def _whole(place: int, blocks: Iterable[Block]) -> Arrays:
@@ -277,7 +294,7 @@ def _by_chance(place: int, blocks: Iterable[Block], chances: Chances, seed: int)
     for rows, _ in blocks:
         chance, strata = chances(rows)
         order = rng.permutation(len(rows))
-        order = order[strata[order].argsort(kind="stable")]
+        order = order[by_label(strata[order], int(strata.max()) + 1)]
         # One row at each whole number that the chances add up to, from a start by chance (Madow, 1949).
         passed = np.floor(rng.random() + np.cumsum(chance[order]))
         drawn = np.sort(order[np.diff(passed, prepend=0.0) > 0])

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from airflow_segmentation.clustering.methods import SCORES
 from airflow_segmentation.clustering.parallel import parallel_map
-from airflow_segmentation.clustering.points import Floats, Ints, assign, blocks
+from airflow_segmentation.clustering.points import Floats, Ints, assign, blocks, nearest
 from airflow_segmentation.clustering.rows import Chances, Rows
 from airflow_segmentation.clustering.sweep import Sweep
 
@@ -134,20 +134,25 @@ def _chances(sweep: Sweep) -> Chances:
     small = [np.flatnonzero(share * sizes < FEW) for sizes in sweep.sizes]
     by_segment = [np.maximum(share, FEW / np.maximum(sizes, FEW)) for sizes in sweep.sizes]
     hubs = sweep.cluster_centers[-1]
-    reach = np.full(len(hubs), np.inf)
-    """How far from its hub a row is at least that may be in a small segment."""
-    for centers, which in zip(sweep.cluster_centers[:-1], small[:-1], strict=True):
+    reach = np.full((len(small), len(hubs)), np.inf)
+    """How far from its hub a row is at least that may be in a small segment, at each k but the last."""
+    for index, (centers, which) in enumerate(zip(sweep.cluster_centers[:-1], small[:-1], strict=True)):
         if len(which):
             gaps = np.linalg.norm(hubs[:, None] - centers, axis=2)
-            reach = np.minimum(reach, (gaps[:, which].min(axis=1) - gaps.min(axis=1)) / 2)
+            reach[index] = (gaps[:, which].min(axis=1) - gaps.min(axis=1)) / 2 * (1 - 1e-6)
+    least = reach.min(axis=0)
 
     def chances(rows: Floats) -> tuple[Floats, Ints]:
-        own = assign(rows, hubs)
+        own, squares = nearest(rows, hubs)
         chance = by_segment[-1][own]
-        near = np.flatnonzero(np.linalg.norm(rows - hubs[own], axis=1) >= reach[own] * (1 - 1e-9))
-        for centers, segments, which in zip(sweep.cluster_centers, by_segment, small, strict=True):
-            if len(which) and len(near):
-                chance[near] = np.maximum(chance[near], segments[assign(rows[near], centers)])
+        far = np.sqrt(squares)
+        some = np.flatnonzero(far >= least[own])
+        rows, far, hub, highest = rows[some], far[some], own[some], chance[some]
+        for centers, segments, beyond in zip(sweep.cluster_centers, by_segment, reach, strict=True):
+            near = np.flatnonzero(far >= beyond[hub])
+            if len(near):
+                highest[near] = np.maximum(highest[near], segments[assign(rows[near], centers)])
+        chance[some] = highest
         return chance, own
 
     return chances

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from airflow_segmentation.clustering.arrow import as_matrix
 from airflow_segmentation.clustering.points import Floats, Ints
-from airflow_segmentation.clustering.quantiles import Segmenting, describe
-from airflow_segmentation.clustering.rows import Arrays, Parted, added_up
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from airflow_segmentation.clustering.quantiles import describe
+from airflow_segmentation.clustering.rows import Arrays, Parted
+from airflow_segmentation.clustering.tallies import Batch, Segmenting, Sum, tallied
 
 DECILES = tuple(tenth / 10 for tenth in range(1, 10))
 LEAST_SHARE = 1e-4
@@ -55,9 +51,11 @@ def spread(
 
     :param spans: the largest value of each feature less the smallest.
     """
-    deciles = describe(table, features, Segmenting(), DECILES).quantiles[:, 0]
+    deciles = describe(table, features, Segmenting(), DECILES).quantiles[:, -1]
     edges = [np.unique(each + ABOVE * (span or 1.0)) for each, span in zip(deciles, spans, strict=True)]
-    found = shares_in_bins(table, features, edges)
+    bins = BinsTally(features, edges)
+    ((counts,),) = tallied(table, Segmenting(), bins)
+    found = bins.shares(counts)
     return [_without_empty(*each) for each in zip(edges, found, strict=True)]
 
 
@@ -67,23 +65,25 @@ def _without_empty(edges: Floats, held: list[float]) -> tuple[list[float], list[
     return edges[kept].tolist(), [*(held[place] for place in kept), held[-1]]
 
 
-def shares_in_bins(table: Parted, features: Sequence[str], edges: Sequence[Floats]) -> list[list[float]]:
-    """Return for each feature the share of the rows in each bin; rows that miss the value are left out."""
-    visit = partial(rows_in_bins, features=features, edges=edges)
-    (counts,) = added_up(table.each(features, visit, added=True))
-    return [shares(each[: len(inner) + 1]) for each, inner in zip(counts, edges, strict=True)]
-
-
 def shares(counts: Ints) -> list[float]:
     """Return what share of all rows each count is; 0 where there are no rows."""
     return (counts / max(counts.sum(), 1)).tolist()
 
 
-def rows_in_bins(
-    place: int, batches: Iterator[pa.RecordBatch], features: Sequence[str], edges: Sequence[Floats]
-) -> Arrays:
-    """Return how many rows of a part are in each bin, as :func:`counted` does."""
-    return added_up([counted(as_matrix(batch, features), edges)] for batch in batches)
+@dataclass(frozen=True)
+class BinsTally(Sum):
+    """Tells how many rows are in each bin of each column, as :func:`counted` does."""
+
+    columns: Sequence[str]
+    edges: Sequence[Floats]
+
+    def of(self, batch: Batch) -> Arrays:
+        """Return how many of a batch are."""
+        return [counted(batch.matrix(self.columns), self.edges)]
+
+    def shares(self, counts: Ints) -> list[list[float]]:
+        """Return for each column the share of the rows in each bin; rows that miss the value are left out."""
+        return [shares(each[: len(inner) + 1]) for each, inner in zip(counts, self.edges, strict=True)]
 
 
 def counted(rows: Floats, edges: Sequence[Floats]) -> Ints:

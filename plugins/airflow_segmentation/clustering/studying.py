@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from airflow_segmentation.clustering.points import Floats, Ints, assign
-from airflow_segmentation.clustering.rows import Rows
+from airflow_segmentation.clustering.points import Floats, Ints
+from airflow_segmentation.clustering.rows import Arrays, drawn_evenly
+from airflow_segmentation.clustering.tallies import Batch, Tally
 
 ROWS, VALUES = 20_000, 2**21
 """Rows and values that are drawn at most, about."""
@@ -44,27 +45,37 @@ class Studied:
 
 
 @dataclass(frozen=True)
-class _Chances:
-    """With what chance a row is drawn, by its segment; picklable, since other machines may draw."""
+class StudyTally(Tally):
+    """Draws rows to study: all of few; of many about as many of each segment as its size asks for.
 
-    centers: Floats
-    by_segment: Floats
-
-    def __call__(self, rows: Floats) -> tuple[Floats, Ints]:
-        own = assign(rows, self.centers)
-        return self.by_segment[own], own
-
-
-def study(rows: Rows, centers: Floats, sizes: Sequence[int], seed: int) -> Studied:
-    """Draw rows, in one pass: all of few; of many about as many of each segment as its size asks for.
-
-    A row stands for the more, the lower its chance is (Horvitz and Thompson, 1952).
-
-    :param centers: of shape (k, n_features).
-    :param sizes: rows in each segment.
+    A row stands for the more, the lower its chance is (Horvitz and Thompson, 1952). What is drawn of a batch
+    is, of each segment, as many rows as its chance makes, but for one.
     """
-    share = min(1.0, ROWS / rows.count, VALUES / (rows.features * rows.count))
-    counts = np.maximum(np.asarray(sizes, np.float64), 1)
-    by_segment = np.minimum(1.0, np.maximum(share, FEW / counts))
-    drawn, weights = rows.drawn(_Chances(np.asarray(centers, np.float64), by_segment), seed)
-    return Studied(drawn, weights, assign(drawn, centers))
+
+    columns: Sequence[str]
+    sizes: Sequence[int]
+    """Rows in each segment."""
+    seed: int
+    width = 3
+
+    def of(self, batch: Batch) -> Arrays:
+        """Return the rows drawn of a batch, how many each stands for, and the segment of each."""
+        rng, chances = batch.chance(self.seed), self._chances
+        drawn = [
+            which[drawn_evenly(len(which), chance, rng)]
+            for which, chance in zip(batch.groups, chances.tolist(), strict=True)
+        ]
+        taken = np.sort(np.concatenate(drawn))
+        segments = batch.segments[taken]
+        return [batch.taken(self.columns, taken), 1 / chances[segments], segments]
+
+    def both(self, before: Arrays, after: Arrays) -> Arrays:
+        """Return all rows that are drawn."""
+        return [np.concatenate(each) for each in zip(before, after, strict=True)]
+
+    @property
+    def _chances(self) -> Floats:
+        """The chance of each segment's rows."""
+        rows = max(1, sum(self.sizes))
+        share = min(1.0, ROWS / rows, VALUES / (len(self.columns) * rows))
+        return np.minimum(1.0, np.maximum(share, FEW / np.maximum(self.sizes, 1)))

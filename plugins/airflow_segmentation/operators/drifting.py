@@ -30,7 +30,7 @@ def measure_drift(table: Data, model: Model, published: Published, limits: Limit
     """Return how far customers are from those that a version was made of; None where none has a segment."""
     import numpy as np
 
-    from airflow_segmentation.clustering.rows import added_up
+    from airflow_segmentation.clustering.rows import added, added_up
     from airflow_segmentation.clustering.shifts import population_stability_index, shares
 
     bins = published.bins
@@ -43,7 +43,7 @@ def measure_drift(table: Data, model: Model, published: Published, limits: Limit
         minimum=model.minimum,
         maximum=model.maximum,
     )
-    counted = added_up(table.each(model.features, visit, added=True))
+    counted = added_up(table.each(model.features, visit, join=added))
     if not counted or not counted[1].sum():
         return None
     counts, sizes, outside = counted[0], counted[1], int(counted[2])

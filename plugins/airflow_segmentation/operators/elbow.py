@@ -23,7 +23,7 @@ from airflow_segmentation.operators.lineage import (
     used,
 )
 from airflow_segmentation.operators.passing import PassingOperator
-from airflow_segmentation.operators.swept import distances_of, model_of, open_swept
+from airflow_segmentation.operators.swept import model_of, open_swept
 from airflow_segmentation.operators.telling import telling
 from airflow_segmentation.reports.building import build_report
 from airflow_segmentation.reports.choosing import Chooser
@@ -31,6 +31,8 @@ from airflow_segmentation.reports.describing import describe, names_of
 from airflow_segmentation.reports.identity import identified
 from airflow_segmentation.reports.records import push_record
 from airflow_segmentation.reports.report import REPORT_KEY, SUMMARY_KEY, PublishedBefore, Report
+from airflow_segmentation.reports.succession import Succession
+from airflow_segmentation.reports.surveying import survey_of
 from airflow_segmentation.segments.model import save_model
 from airflow_segmentation.segments.published import read_published
 from airflow_segmentation.storage.outputs import output_uri, writer_of
@@ -125,17 +127,18 @@ class ElbowOperator(PassingOperator):
         chooser = Chooser(method, self.sensitivity, as_optional_int("k", self.k, minimum=1))
         choice = chooser.choose(sweep)
         sweep_uri = uris[0] if len(uris) == 1 else output_uri(context, "sweep.parquet")
+        succession = None if published is None else Succession(published, sweep)
         with self.engine(context) as engine, open_swept(engine, sweep, conn_id) as (table, lacking):
-            report = build_report(
-                *(sweep, chooser, choice),
-                sweep_uri=sweep_uri,
-                model_uri=model_path,
-                table=table,
-                published=published,
-            )
-            distances = None if table is None else distances_of(table, sweep, choice.k)
+            survey = None if table is None else survey_of(table, sweep, choice.k, succession)
             if table is not None:
                 self.note_read(used(table))
+        report = build_report(
+            *(sweep, chooser, choice),
+            sweep_uri=sweep_uri,
+            model_uri=model_path,
+            survey=survey,
+            succession=succession,
+        )
         if len(uris) > 1:
             self.log.info(
                 "Joined %d sweeps into one of k=%d..%d at %s",
@@ -145,7 +148,7 @@ class ElbowOperator(PassingOperator):
             origins = {column: [Origin(uri, column) for uri in uris] for column in types}
             self.note_written(Used(sweep_uri, types, len(sweep.k_values), origins=origins))
         numbers, names = report.chosen.numbered, names_of(report, report.chosen)
-        model = model_of(sweep, choice.k, numbers, names, distances, context)
+        model = model_of(sweep, choice.k, numbers, names, survey, context)
         digest = save_model(model, model_path, conn_id, writer_of(context))
         report = dataclasses.replace(report, model_digest=digest, warnings=(*report.warnings, *lacking))
         self.note_written(Used(model_path, digest=digest))

@@ -15,7 +15,7 @@ from airflow_segmentation.errors import InputError, without_control
 from airflow_segmentation.operators.arguments import as_connection, as_int, as_optional_int, as_uri, as_uris
 from airflow_segmentation.operators.lineage import facts_of, published_model, used
 from airflow_segmentation.operators.passing import PassingOperator
-from airflow_segmentation.operators.swept import distances_of, model_of, open_swept
+from airflow_segmentation.operators.swept import model_of, open_swept
 from airflow_segmentation.operators.telling import telling
 from airflow_segmentation.reports.building import build_report
 from airflow_segmentation.reports.card import card
@@ -31,6 +31,8 @@ from airflow_segmentation.reports.report import (
     Shown,
     significant,
 )
+from airflow_segmentation.reports.succession import Succession
+from airflow_segmentation.reports.surveying import survey_of
 from airflow_segmentation.segments.model import save_model
 from airflow_segmentation.segments.names import checked_names
 from airflow_segmentation.segments.published import (
@@ -186,25 +188,26 @@ class PublishSegmentsOperator(PassingOperator):
         k = as_int("k", self.k if review is None else review["k"], minimum=1)
         chooser = Chooser("kneedle", 1.0, k)
         choice, sweep_uri = chooser.choose(sweep), ", ".join(map(without_secrets, uris))
+        succession = None if current is None else Succession(current, sweep)
         with self.engine(context) as engine, open_swept(engine, sweep, conn_id) as (table, lacking):
-            report = build_report(
-                *(sweep, chooser, choice),
-                sweep_uri=sweep_uri,
-                model_uri="",
-                table=table,
-                published=current,
-            )
-            distances = None if table is None else distances_of(table, sweep, k)
+            survey = None if table is None else survey_of(table, sweep, k, succession)
             bins = () if table is None else _bins(table, sweep)
             if table is not None:
                 self.note_read(used(table))
+        report = build_report(
+            *(sweep, chooser, choice),
+            sweep_uri=sweep_uri,
+            model_uri="",
+            survey=survey,
+            succession=succession,
+        )
         report = dataclasses.replace(report, warnings=(*report.warnings, *lacking))
         numbers, names = report.chosen.numbered, _names(report, review)
         called = [
             names.get(number, name)
             for number, name in zip(numbers, names_of(report, report.chosen), strict=True)
         ]
-        model = model_of(sweep, k, numbers, called, distances, context)
+        model = model_of(sweep, k, numbers, called, survey, context)
         return _Draft(
             published=_published(sweep, report, names, bins, review, current),
             report=report,

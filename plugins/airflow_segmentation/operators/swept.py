@@ -11,10 +11,10 @@ from airflow_segmentation.segments.model import build_model
 from airflow_segmentation.storage.addresses import without_secrets
 
 if TYPE_CHECKING:
-    import numpy as np
     from airflow.sdk import Context
     from sklearn.pipeline import Pipeline
 
+    from airflow_segmentation.clustering import Survey
     from airflow_segmentation.engines import Engine
     from airflow_segmentation.sweeps.table import SweepTable
     from airflow_segmentation.tables.data import Data
@@ -45,7 +45,7 @@ def model_of(
     k: int,
     numbers: Sequence[int],
     names: Sequence[str],
-    distances: np.ndarray | None,
+    survey: Survey | None,
     context: Context,
 ) -> Pipeline:
     """Return the model of k segments, which tells the task at hand as what made it."""
@@ -55,17 +55,5 @@ def model_of(
         made_by={name: getattr(context["ti"], name) for name in ("dag_id", "run_id", "task_id")},
         numbers=numbers,
         names=names,
-        distances=distances,
+        distances=None if survey is None else survey.distances,
     )
-
-
-def distances_of(table: Data, sweep: SweepTable, k: int) -> np.ndarray:
-    """Return the percentiles of how far the rows of each of k segments lie from its centre."""
-    import numpy as np
-
-    from airflow_segmentation.clustering import Segmenting, distance_percentiles
-
-    scaling = sweep.scaling
-    scale, _ = scaling.factors()
-    farthest = float(np.linalg.norm(np.subtract(scaling.maximum, scaling.minimum) * scale))
-    return distance_percentiles(table, Segmenting(scaling.features, sweep.centers[sweep.index(k)]), farthest)

@@ -23,20 +23,18 @@ from airflow_segmentation.reports.report import (
     Structure,
     significant,
 )
-from airflow_segmentation.reports.succession import Succession
 from airflow_segmentation.storage.addresses import without_secrets
 from airflow_segmentation.sweeps.table import SweepTable
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from airflow_segmentation.clustering import Elbow, Studied
+    from airflow_segmentation.clustering import Elbow, Studied, Survey
     from airflow_segmentation.clustering import structure as structures
-    from airflow_segmentation.segments.published import Published
-    from airflow_segmentation.tables.data import Data
+    from airflow_segmentation.clustering.quantiles import Described
+    from airflow_segmentation.reports.succession import Succession
     from airflow_segmentation.tables.scaling import Scaling
 
-QUARTILES = (0.25, 0.5, 0.75)
 SEARCHED = (
     "Of more than {gathered:,} rows quartiles are searched for in counts: each is off by a ten-thousandth of "
     "its segment's range and a thousandth of its rows at most"
@@ -54,8 +52,8 @@ def build_report(
     *,
     sweep_uri: str,
     model_uri: str,
-    table: Data | None = None,
-    published: Published | None = None,
+    survey: Survey | None = None,
+    succession: Succession | None = None,
 ) -> Report:
     """Return the report of a choice.
 
@@ -64,15 +62,15 @@ def build_report(
     :param choice: what it chose.
     :param sweep_uri: where the sweep's table is.
     :param model_uri: where the model for k was saved.
-    :param table: the table that was swept, for profiles of the segments and rows to draw; None to do without.
-    :param published: the segments that are published, whose numbers and names the new ones have that go on
-        from them; None where none are.
+    :param survey: of the table that was swept, for profiles of the segments and rows to draw; None to do
+        without.
+    :param succession: from the segments that are published, whose numbers and names the new ones have that go
+        on from them; None where none are.
     """
     scaling, k = sweep.scaling, choice.k
     half, choices, stability = chooser.of_half_range(sweep), chooser.choices(sweep), chooser.stability(sweep)
     recommendation = _recommendation(sweep)
-    studied = None if table is None else _studied(table, sweep, k)
-    succession = None if published is None else Succession(published, sweep)
+    studied = None if survey is None else survey.studied
     curve = _curve(sweep, succession)
     chosen = next(point for point in curve if point.k == k)
     return Report(
@@ -83,7 +81,7 @@ def build_report(
         k_min=min(sweep.k_values),
         k_max=max(sweep.k_values),
         random_state=sweep.random_state,
-        features=_features(scaling, table),
+        features=_features(scaling, survey),
         rows=scaling.rows,
         curve=curve,
         dropped=tuple(Dropped(reason, rows) for reason, rows in scaling.dropped),
@@ -96,12 +94,12 @@ def build_report(
         stability=stability,
         structure=_structure(sweep),
         recommendation=recommendation,
-        profiles=() if table is None else _profiles(table, sweep, k),
-        quartiles=None if table is None else _exactness(table),
+        profiles=() if survey is None else _profiles(survey.described, scaling),
+        quartiles=None if survey is None else _exactness(survey.described),
         sample=() if studied is None else _sample(studied, sweep, k),
         plane=None if studied is None else _plane(studied, sweep.scaling),
         rules=None if studied is None else _rules(studied, sweep.scaling, k),
-        published=None if succession is None else succession.record(k, table),
+        published=None if succession is None else succession.record(() if survey is None else survey.others),
         warnings=(
             *cautions(sweep, chooser, choice, half, stability, recommendation, chosen.numbered),
             *(() if succession is None else succession.warnings),
@@ -167,13 +165,11 @@ def _recommendation(sweep: SweepTable) -> Recommendation | None:
     return Recommendation(found.reason, found.k)
 
 
-def _features(scaling: Scaling, table: Data | None) -> tuple[Feature, ...]:
+def _features(scaling: Scaling, survey: Survey | None) -> tuple[Feature, ...]:
     ranges = zip(scaling.features, scaling.minimum, scaling.maximum, strict=True)
-    if table is None:
+    if survey is None:
         return tuple(Feature(*each) for each in ranges)
-    from airflow_segmentation.clustering import moments_of
-
-    moments, (scale, _) = moments_of(table, scaling.features), scaling.factors()
+    moments, (scale, _) = survey.moments, scaling.factors()
     constant = set(scaling.constant)
     (means,) = _original(scaling, moments.mean[None], digits=6)
     deviations = (moments.deviation / scale).tolist()
@@ -184,25 +180,16 @@ def _features(scaling: Scaling, table: Data | None) -> tuple[Feature, ...]:
     )
 
 
-def _profiles(table: Data, sweep: SweepTable, k: int) -> tuple[Profile, ...]:
-    """Describe each numeric column over the segments, in original units."""
+def _profiles(described: Described, scaling: Scaling) -> tuple[Profile, ...]:
+    """Return each column over the segments, in original units: the features are first."""
     import numpy as np
 
-    from airflow_segmentation.clustering import Segmenting, describe
-
-    features = list(sweep.scaling.features)
-    columns = [*features, *(name for name in table.numeric_columns if name not in features)]
-    segmenting = Segmenting(features, sweep.centers[sweep.index(k)])
-    found = describe(table, columns, segmenting, QUARTILES)
-    every = describe(table, columns, Segmenting(), QUARTILES)
-    scale, offset = sweep.scaling.factors()
+    scale, offset = scaling.factors()
     profiles = []
-    for index, name in enumerate(columns):
+    for index, name in enumerate(described.columns):
         # A column for each segment, and one for all rows.
-        means = np.append(found.mean[index], every.mean[index])
-        quantiles = np.vstack([found.quantiles[index], every.quantiles[index]])
-        rows = np.array([means, *quantiles.T])
-        if index < len(features):
+        rows = np.array([described.mean[index], *described.quantiles[index].T])
+        if index < len(scale):
             rows = (rows - offset[index]) / scale[index]
         spread = float(np.nanmax(rows) - np.nanmin(rows)) if np.isfinite(rows).any() else 0.0
         mean, q25, q50, q75 = (
@@ -213,17 +200,10 @@ def _profiles(table: Data, sweep: SweepTable, k: int) -> tuple[Profile, ...]:
     return tuple(profiles)
 
 
-def _exactness(table: Data) -> str:
-    if table.rows > table.gathered:
-        return SEARCHED.format(gathered=table.gathered)
-    return "Quartiles are exact"
-
-
-def _studied(table: Data, sweep: SweepTable, k: int) -> Studied:
-    from airflow_segmentation.clustering import TableRows, study
-
-    rows, index = TableRows(table, sweep.scaling.features), sweep.index(k)
-    return study(rows, sweep.centers[index], sweep.sizes[index], sweep.random_state)
+def _exactness(described: Described) -> str:
+    if described.gathered is None:
+        return "Quartiles are exact"
+    return SEARCHED.format(gathered=described.gathered)
 
 
 def _sample(studied: Studied, sweep: SweepTable, k: int) -> tuple[tuple[float, ...], ...]:

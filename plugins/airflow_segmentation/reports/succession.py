@@ -10,9 +10,11 @@ from airflow_segmentation.clustering.matching import Placed, match, spacing
 from airflow_segmentation.reports.report import MAX_MIGRATION, PublishedBefore, significant
 
 if TYPE_CHECKING:
-    from airflow_segmentation.segments.published import Published
+    from airflow_segmentation.clustering.rows import Arrays
+    from airflow_segmentation.clustering.shifts import BinsTally
+    from airflow_segmentation.clustering.tallies import Tally
+    from airflow_segmentation.segments.published import Bins, Published
     from airflow_segmentation.sweeps.table import SweepTable
-    from airflow_segmentation.tables.data import Data
 
 MOST_NAMED = 10
 """Features that a warning names."""
@@ -57,11 +59,10 @@ class Succession:
             next_number += place is None
         return tuple(numbers)
 
-    def record(self, k: int, table: Data | None) -> PublishedBefore:
+    def record(self, told: Sequence[Arrays]) -> PublishedBefore:
         """Return what the report holds of the published segments.
 
-        :param k: the chosen one.
-        :param table: the table that was swept; without it nothing is told of its rows.
+        :param told: what :meth:`tallies` told; without it the report tells nothing of rows.
         """
         published = self._published
         record = PublishedBefore(
@@ -79,33 +80,53 @@ class Succession:
             scale=tuple(map(significant, self._scale.tolist())),
             spacing=tuple(map(significant, spacing(self._before.centers, self._alone))),
         )
-        return record if table is None else replace(record, **self._moves(k, table))
+        return replace(record, **self._moves(told)) if told else record
 
-    def _moves(self, k: int, table: Data) -> dict[str, Any]:
-        """Return how the rows of the table are spread over the published segments, and over their bins."""
-        import numpy as np
+    def tallies(self, k: int) -> list[Tally]:
+        """Return what tells how the rows that were swept go from published segments to those of one k, and,
+        where something is published of that, how their features are spread over the published bins.
+        """
+        if not self.is_possible:
+            return []
+        from airflow_segmentation.clustering import Assigner
+        from airflow_segmentation.clustering.migration import MigrationTally
 
-        from airflow_segmentation.clustering import Assigner, Segmenting
-        from airflow_segmentation.clustering.migration import count_migration
-        from airflow_segmentation.clustering.shifts import (
-            index_by_chance,
-            population_stability_index,
-            shares,
-            shares_in_bins,
-        )
-
-        published, scaling = self._published, self._sweep.scaling
+        scaling = self._sweep.scaling
         scale, offset = scaling.factors()
         # From scaled units here to the published ones, without their offset: the centres have none, either.
         change = self._scale / scale
         before = Assigner(change, -offset * change, None, self._centers * self._scale)
-        after = Segmenting(scaling.features, self._sweep.centers[self._sweep.index(k)])
-        migration = count_migration(table, before, after)
-        bins = [published.bins[place] for place in self._order] if published.bins else []
-        spread: list[list[float]] = []
-        if bins:
-            edges = [np.array(each.edges) * scale[place] + offset[place] for place, each in enumerate(bins)]
-            spread = shares_in_bins(table, scaling.features, edges)
+        migration = MigrationTally(before, scaling.features, k)
+        return [migration, self._spread] if self._bins else [migration]
+
+    @property
+    def _bins(self) -> list[Bins]:
+        """The published bins of each feature, in the order of the sweep's."""
+        return [self._published.bins[place] for place in self._order] if self._published.bins else []
+
+    @property
+    def _spread(self) -> BinsTally:
+        import numpy as np
+
+        from airflow_segmentation.clustering.shifts import BinsTally
+
+        scaling = self._sweep.scaling
+        ends = zip(self._bins, *scaling.factors(), strict=True)
+        return BinsTally(
+            scaling.features, [np.array(each.edges) * scale + offset for each, scale, offset in ends]
+        )
+
+    def _moves(self, told: Sequence[Arrays]) -> dict[str, Any]:
+        """Return how rows go from published segments to these, and how far they have shifted."""
+        from airflow_segmentation.clustering.shifts import (
+            index_by_chance,
+            population_stability_index,
+            shares,
+        )
+
+        published, bins = self._published, self._bins
+        (migration,), *counted = told
+        spread = [each for (counts,) in counted for each in self._spread.shares(counts)]
         most = max([len(migration), *(len(each.shares) for each in bins)])
         rows = sum(segment.size for segment in published.segments)
         return {
@@ -119,7 +140,7 @@ class Succession:
             "psi_shares": significant(
                 population_stability_index(published.shares, shares(migration.sum(axis=1))), 4
             ),
-            "psi_by_chance": significant(index_by_chance(most, rows, table.rows), 4),
+            "psi_by_chance": significant(index_by_chance(most, rows, self._sweep.scaling.rows), 4),
         }
 
     @property

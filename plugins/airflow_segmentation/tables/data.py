@@ -16,7 +16,7 @@ from airflow_segmentation.tables.passes import texts
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from airflow_segmentation.clustering.rows import Arrays, Visit
+    from airflow_segmentation.clustering.rows import Arrays, Join, Visit
     from airflow_segmentation.tables.passes import Change
 
 LOOKED_AT = 10_000
@@ -47,16 +47,16 @@ class Data(ABC):
 
     @abstractmethod
     def parts(self, columns: Sequence[str]) -> int:
-        """Return how many results :meth:`each` yields that may be added up."""
+        """Return how many results :meth:`each` yields where it is told how to join them."""
 
     @abstractmethod
     def each(
-        self, columns: Sequence[str], visit: Visit, *, added: bool = False, n_jobs: int = 1
+        self, columns: Sequence[str], visit: Visit, *, join: Join | None = None, n_jobs: int = 1
     ) -> Iterator[Arrays]:
         """Yield what a visit makes of each part that has rows, in order.
 
-        :param added: whether the arrays of consecutive parts may be added up before, since only their sums
-            are asked for.
+        :param join: makes the arrays of two parts, one after the other, those of one; where it is given,
+            consecutive parts may come as one.
         :param n_jobs: parts visited at the same time, where that is for the caller to say.
         """
 

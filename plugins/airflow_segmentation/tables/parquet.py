@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from airflow_segmentation.clustering.rows import Arrays, Visit
+    from airflow_segmentation.clustering.rows import Arrays, Join, Visit
     from airflow_segmentation.tables.passes import Change
 
 METADATA_KEY = b"segmentation"
@@ -51,7 +51,7 @@ class Batched(Data):
         """Return the rows of each file, none of whose batches holds rows of another."""
 
     def each(
-        self, columns: Sequence[str], visit: Visit, *, added: bool = False, n_jobs: int = 1
+        self, columns: Sequence[str], visit: Visit, *, join: Join | None = None, n_jobs: int = 1
     ) -> Iterator[Arrays]:
         """Yield what a visit makes of each part, in order: of so many rows as are read at a time."""
         parts = enumerate(self.batches(columns, self._part_rows(columns)))

@@ -248,9 +248,9 @@ def _medians(table: Data, features: Sequence[str]) -> tuple[float, ...]:
 
     :raises InputError: if a feature has no value at all.
     """
-    from airflow_segmentation.clustering import quantiles
+    from airflow_segmentation.clustering import Segmenting, describe
 
-    found = quantiles.describe(table, features, quantiles.Segmenting(), [0.5]).quantiles[:, 0, 0].tolist()
+    found = describe(table, features, Segmenting(), [0.5]).quantiles[:, -1, 0].tolist()
     for name, median in zip(features, found, strict=True):
         if math.isnan(median):
             raise InputError(

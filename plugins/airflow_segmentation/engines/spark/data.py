@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import Column, DataFrame
 
-    from airflow_segmentation.clustering.rows import Arrays, Visit
+    from airflow_segmentation.clustering.rows import Arrays, Join, Visit
     from airflow_segmentation.engines.spark.executors import Prepare
     from airflow_segmentation.tables.passes import Change
 
-SUMS = 8
-"""Results that come back at most where only their sum is asked for: of a sweep some 30 kB each."""
+RESULTS = 8
+"""Results that come back at most where parts may come as one: of a sweep some 30 kB each."""
 _MARK = "_segmentation_mark"
 _ROW = (1 << 33) - 1
 """Bits of Spark's numbers of rows that count within a part."""
@@ -103,26 +103,26 @@ class SparkData(Data):
         return self._source.facts
 
     def parts(self, columns: Sequence[str]) -> int:
-        """Return how many results :meth:`each` yields that may be added up."""
+        """Return how many results :meth:`each` yields where it is told how to join them."""
         return -(-len(self._source.parts) // self._together)
 
     @property
     def _together(self) -> int:
-        """How many parts are added up into one result, where they may be."""
-        return max(1, -(-len(self._source.parts) // SUMS))
+        """How many parts come as one result, where they may."""
+        return max(1, -(-len(self._source.parts) // RESULTS))
 
     def each(
         self,
         columns: Sequence[str],
         visit: Visit,
         *,
-        added: bool = False,
+        join: Join | None = None,
         n_jobs: int = 1,
     ) -> Iterator[Arrays]:
         """Yield what a visit makes of each part that has rows, in order.
 
-        :param added: whether the arrays of consecutive parts may be added up before, since only their sums
-            are asked for.
+        :param join: makes the arrays of two parts, one after the other, those of one; where it is given,
+            consecutive parts may come as one.
         :param n_jobs: is the cluster's own affair.
 
         :raises ValueError: if a visit does.
@@ -134,8 +134,8 @@ class SparkData(Data):
             results = self._read(columns).mapInArrow(visited, executors.RESULT)
             count = len(self._source.parts)
             expected = list(range(count))
-            if added and self._together > 1:
-                expected, results = self._sums(results)
+            if join is not None and self._together > 1:
+                expected, results = self._joined(results, join)
             early: dict[int, Any] = {}
             for result in run(results):
                 early[result.place] = result
@@ -202,15 +202,15 @@ class SparkData(Data):
     def _prepare(self, columns: Sequence[str]) -> Prepare | None:
         return None if self._source.prepare is None else self._source.prepare(columns)
 
-    def _sums(self, results: DataFrame) -> tuple[list[int], DataFrame]:
-        """Add up on the cluster what was made of consecutive parts; return the first place of each sum."""
+    def _joined(self, results: DataFrame, join: Join) -> tuple[list[int], DataFrame]:
+        """Join on the cluster what was made of consecutive parts; return the first place of each result."""
         from pyspark.sql.connect.functions import builtin as functions
 
         from airflow_segmentation.engines.spark import executors
 
-        group = functions.floor(functions.col("place") / self._together).alias("sum")
-        summed = results.groupBy(group).applyInArrow(executors.added, executors.ADDED)
-        return list(range(0, len(self._source.parts), self._together)), summed
+        group = functions.floor(functions.col("place") / self._together).alias("group")
+        joined = results.groupBy(group).applyInArrow(executors.joining(join), executors.JOINED)
+        return list(range(0, len(self._source.parts), self._together)), joined
 
     @cached_property
     def _places(self) -> dict[str, int]:

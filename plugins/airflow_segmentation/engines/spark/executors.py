@@ -10,6 +10,7 @@ import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,11 @@ Prepare = Callable[[int, Batches], Batches]
 
 RESULT = "place bigint, part int, value binary, error string"
 """What comes back: the place of a part, the number of the task that read it, what was made of it."""
-ADDED = "place bigint, value binary, error string"
+JOINED = "place bigint, value binary, error string"
 _RESULT = pa.schema(
     [("place", pa.int64()), ("part", pa.int32()), ("value", pa.binary()), ("error", pa.string())]
 )
-_ADDED = pa.schema([("place", pa.int64()), ("value", pa.binary()), ("error", pa.string())])
+_JOINED = pa.schema([("place", pa.int64()), ("value", pa.binary()), ("error", pa.string())])
 
 EMPTY = -1
 """The place of what has no rows, such as a file of a header alone."""
@@ -104,18 +105,21 @@ class Changed:
             _drain(rows)
 
 
-def added(results: pa.Table) -> pa.Table:
-    """Add up what was made of some parts, in their order, so that the sum has the same bits at any time."""
-    results = results.sort_by("place")
-    errors = [error for error in results.column("error").to_pylist() if error is not None]
-    total: Arrays | None = None
-    if not errors:
-        for value in results.column("value"):
-            arrays = unpacked(value.as_py())
-            total = arrays if total is None else [a + b for a, b in zip(total, arrays, strict=True)]
-    value = None if total is None else packed(total)
-    columns = [[results.column("place")[0].as_py()], [value], [errors[0] if errors else None]]
-    return pa.table(columns, schema=_ADDED)
+def joining(join: Callable[[Arrays, Arrays], Arrays]) -> Callable[[pa.Table], pa.Table]:
+    """Return what joins what was made of some parts, in their order: so it has the same bits at any time."""
+
+    def joined(results: pa.Table) -> pa.Table:
+        results = results.sort_by("place")
+        errors = [error for error in results.column("error").to_pylist() if error is not None]
+        value = None
+        if not errors:
+            parts = (unpacked(each.as_py()) for each in results.column("value"))
+            total: Arrays = reduce(join, parts)
+            value = packed(total)
+        columns = [[results.column("place")[0].as_py()], [value], [errors[0] if errors else None]]
+        return pa.table(columns, schema=_JOINED)
+
+    return joined
 
 
 def packed(arrays: Sequence[Any]) -> bytes:
