@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from airflow_segmentation.clustering.points import Floats, Ints, assign, blocks
-
-BLOCK = 2**18
-"""Distances that are held at a time."""
+from airflow_segmentation.clustering.points import Floats, Ints, assign, nearest_two
 
 
 @dataclass(frozen=True)
@@ -54,25 +52,22 @@ class Assigner:
         found = Places(
             np.full(len(rows), -1, np.int32), np.full(len(rows), np.nan), np.full(len(rows), -1, np.int32)
         )
-        own = assign(scaled, self.centers)
-        found.segments[complete] = own
-        found.distances[complete] = np.linalg.norm(scaled - self.centers[own], axis=1)
         if len(self.centers) > 1:
-            found.seconds[complete] = self._second(scaled, own)
+            own, found.seconds[complete] = nearest_two(scaled, self.centers)
+        else:
+            own = np.zeros(len(scaled), np.intp)
+        found.segments[complete] = own
+        squares = np.zeros(len(scaled))
+        for values, middles in zip(scaled.T, self.centers.T, strict=True):
+            squares += (values - middles[own]) ** 2
+        found.distances[complete] = np.sqrt(squares)
         return found
 
-    def _scaled(self, rows: Floats) -> tuple[Floats, Ints]:
+    def _scaled(self, rows: Floats) -> tuple[Floats, Any]:
         """Return the rows that have a segment, in scaled units, and which they are."""
         if self.medians is not None:
             rows = np.where(np.isnan(rows), self.medians, rows)
-        complete = np.flatnonzero(np.isfinite(rows).all(axis=1))
+        complete: Any = np.isfinite(rows).all(axis=1)
+        if complete.all():
+            complete = slice(None)
         return rows[complete] * self.scale + self.offset, complete
-
-    def _second(self, scaled: Floats, own: Ints) -> Ints:
-        """Return the centre nearest to each row but for its own."""
-        squares, second = (self.centers**2).sum(axis=1), np.empty(len(scaled), np.intp)
-        for block in blocks(len(scaled), max(1, BLOCK // len(self.centers))):
-            far = squares - 2 * (scaled[block] @ self.centers.T)
-            far[np.arange(len(far)), own[block]] = np.inf
-            second[block] = far.argmin(axis=1)
-        return second

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from airflow_segmentation.clustering.points import Floats, Ints
+from airflow_segmentation.clustering.points import Floats, Ints, grouped
 from airflow_segmentation.clustering.rows import Arrays
 from airflow_segmentation.clustering.tallies import Batch, Sum
 
@@ -65,7 +65,6 @@ def percentiles_of(distances: Floats, segments: Ints, usual: Floats) -> Floats:
     :returns: of shape (n_rows,).
     """
     found = np.zeros(len(distances))
-    for segment in np.unique(segments):
-        own = segments == segment
-        found[own] = np.interp(distances[own], usual[segment], PERCENTILES)
+    for segment, which in enumerate(grouped(segments, len(usual))):
+        found[which] = np.interp(distances[which], usual[segment], PERCENTILES)
     return found

@@ -207,9 +207,31 @@ def nearest(rows: Floats, centers: Floats) -> tuple[Ints, Floats]:
 
     Both are of shape (n_rows,). Where a value is missing or infinite, the distance is NaN.
     """
+    labels, squares = np.empty(len(rows), np.intp), np.empty(len(rows))
+    with np.errstate(invalid="ignore"):
+        for block, moved, distances in _compared(rows, centers):
+            least = distances.min(axis=0)
+            labels[block] = _first_where(distances == least)
+            squares[block] = least + np.einsum("ij,ij->j", moved, moved)
+    return labels, np.maximum(squares, 0.0, out=squares)
+
+
+def nearest_two(rows: Floats, centers: Floats) -> tuple[Ints, Ints]:
+    """Return each row's nearest centre, and the second nearest of two at least; each of shape (n_rows,)."""
+    labels, seconds = np.empty((2, len(rows)), np.intp)
+    for block, _, distances in _compared(rows, centers):
+        labels[block] = own = _first_where(distances == distances.min(axis=0))
+        distances[own, np.arange(len(own))] = np.inf
+        seconds[block] = _first_where(distances == distances.min(axis=0))
+    return labels, seconds
+
+
+def _compared(rows: Floats, centers: Floats) -> Iterator[tuple[slice, Floats, Floats]]:
+    """Yield blocks of rows: which, in coordinates from the centres' mean, of shape (n_features, n), and their
+    squared distances to all centres, less their own squares, of shape (k, n).
+    """
     offset = centers.mean(axis=0)
     product = distance_product(centers - offset)
-    labels, squares = np.empty(len(rows), np.intp), np.empty(len(rows))
     size = max(256, DISTANCES // len(centers))
     # Rows stand side by side, with ones below: a product and its least are taken several rows at a time.
     held = np.ones((product.shape[1], min(size, len(rows))))
@@ -217,12 +239,7 @@ def nearest(rows: Floats, centers: Floats) -> tuple[Ints, Floats]:
         own = rows[block].T
         moved = held[:, : own.shape[1]]
         np.subtract(own, offset[:, None], out=moved[:-1])
-        with np.errstate(invalid="ignore"):
-            distances = product @ moved
-            least = distances.min(axis=0)
-            squares[block] = least + np.einsum("ij,ij->j", moved[:-1], moved[:-1])
-        labels[block] = _first_where(distances == least)
-    return labels, np.maximum(squares, 0.0, out=squares)
+        yield block, moved[:-1], product @ moved
 
 
 def _measured(points: Points, centers: Floats, labels: Ints) -> Segments:
