@@ -76,6 +76,25 @@ def test_an_error_between_batches_leaves_nothing(tmp_path, small_groups):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_hardly_becomes_smaller_is_not_compressed(tmp_path):
+    rng, rows = np.random.default_rng(0), 20_000
+    columns = {
+        "id": [f"customer number {row}" for row in range(rows)],
+        "a.spent": rng.random(rows),
+        "nested": [[row] for row in range(rows)],
+        "day": np.arange(rows),
+    }
+    wanted = pa.table(columns)
+    with table_written(str(tmp_path / "t.parquet"), wanted.schema) as writer:
+        for part in wanted.to_batches(max_chunksize=3_000):
+            writer.write(part)
+
+    group = pq.ParquetFile(tmp_path / "t.parquet").metadata.row_group(0)
+    codecs = {group.column(place).path_in_schema: group.column(place).compression for place in range(4)}
+    assert (codecs["id"], codecs["a.spent"], codecs["day"]) == ("SNAPPY", "UNCOMPRESSED", "SNAPPY")
+    assert pq.read_table(tmp_path / "t.parquet").equals(wanted)
+
+
 def test_a_table_of_no_rows_keeps_its_columns(tmp_path):
     write(tmp_path, [])
     with Table(str(tmp_path / "t.parquet")) as table:

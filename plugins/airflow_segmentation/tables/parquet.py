@@ -6,7 +6,7 @@ import contextlib
 import json
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ ROW_GROUP_BYTES = 2**25
 """Bytes of rows that are encoded at a time: a column's dictionary is made anew for each of them."""
 DICTIONARY_BYTES = 2**17
 """A column of more different values is written plainly: to look them all up costs time and saves no space."""
+TRIED_ROWS, SMALLER = 2**16, 0.75
+"""A column is compressed where its first rows become so much smaller: text does, most numbers do not."""
 
 
 class Batched(Data):
@@ -161,12 +163,18 @@ class TableWriter:
     Batches are gathered into row groups, and these encoded beside whatever makes the next batches.
     """
 
-    def __init__(self, schema: pa.Schema, sink: pq.ParquetWriter, encoder: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        schema: pa.Schema,
+        opened: Callable[[pa.Table], pq.ParquetWriter],
+        encoder: ThreadPoolExecutor,
+    ) -> None:
         self.schema = schema
         self.facts: dict[str, Any] = {}
         """Facts about the table, as JSON values; may be filled until the last batch is written."""
         self.rows = 0
-        self._sink = sink
+        self._opened = opened
+        self._sink: pq.ParquetWriter | None = None
         self._encoder = encoder
         self._encoding: Future[None] | None = None
         self._group: list[pa.RecordBatch] = []
@@ -185,13 +193,15 @@ class TableWriter:
                 self._encode()
 
     def finish(self) -> None:
-        """Write what is left.
+        """Write what is left, and the facts.
 
         :raises OSError: if a batch could not be written.
         """
-        if self._group:
+        if self._group or self._sink is None:
             self._encode()
         self._wait()
+        assert self._sink is not None
+        self._sink.add_key_value_metadata({METADATA_KEY: json.dumps(self.facts).encode()})
 
     def _encode(self) -> None:
         """Encode the group beside what comes next, once the group before it is written."""
@@ -200,7 +210,12 @@ class TableWriter:
         self._wait()
         group = pa.Table.from_batches(self._group, self.schema)
         self._group, self._bytes = [], 0
-        self._encoding = self._encoder.submit(self._sink.write_table, group)
+        self._encoding = self._encoder.submit(self._write, group)
+
+    def _write(self, group: pa.Table) -> None:
+        self._sink = self._sink or self._opened(group)
+        if group.num_rows:
+            self._sink.write_table(group)
 
     def _wait(self) -> None:
         if self._encoding is not None:
@@ -214,10 +229,33 @@ def table_written(uri: str, schema: pa.Schema, conn_id: str | None = None) -> It
 
     with (
         written_whole(uri, conn_id) as file,
-        pq.ParquetWriter(file, schema, dictionary_pagesize_limit=DICTIONARY_BYTES) as sink,
+        contextlib.ExitStack() as sinks,
         ThreadPoolExecutor(1) as encoder,
     ):
-        writer = TableWriter(schema, sink, encoder)
+
+        def opened(first: pa.Table) -> pq.ParquetWriter:
+            options = {"compression": _compression(first), "dictionary_pagesize_limit": DICTIONARY_BYTES}
+            return sinks.enter_context(pq.ParquetWriter(file, schema, **options))
+
+        writer = TableWriter(schema, opened, encoder)
         yield writer
         writer.finish()
-        sink.add_key_value_metadata({METADATA_KEY: json.dumps(writer.facts).encode()})
+
+
+def _compression(first: pa.Table) -> dict[str, str]:
+    """Return how to compress each column, as it turns out for the first rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tried = pa.BufferOutputStream()
+    pq.write_table(first.slice(0, TRIED_ROWS), tried, dictionary_pagesize_limit=DICTIONARY_BYTES)
+    known = pq.read_metadata(pa.BufferReader(tried.getvalue()))
+    columns = [
+        known.row_group(0).column(place) for place in range(known.num_columns if first.num_rows else 0)
+    ]
+    return {
+        column.path_in_schema: "snappy"
+        if column.total_compressed_size < SMALLER * column.total_uncompressed_size
+        else "none"
+        for column in columns
+    }
