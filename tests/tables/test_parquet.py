@@ -76,11 +76,12 @@ def test_an_error_between_batches_leaves_nothing(tmp_path, small_groups):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_hardly_becomes_smaller_is_not_compressed(tmp_path):
+def test_a_column_is_compressed_and_has_a_dictionary_where_that_makes_it_smaller(tmp_path):
     rng, rows = np.random.default_rng(0), 20_000
     columns = {
         "id": [f"customer number {row}" for row in range(rows)],
         "a.spent": rng.random(rows),
+        "fee": rng.integers(0, 100, rows) / 7,
         "nested": [[row] for row in range(rows)],
         "day": np.arange(rows),
     }
@@ -90,8 +91,14 @@ def test_what_hardly_becomes_smaller_is_not_compressed(tmp_path):
             writer.write(part)
 
     group = pq.ParquetFile(tmp_path / "t.parquet").metadata.row_group(0)
-    codecs = {group.column(place).path_in_schema: group.column(place).compression for place in range(4)}
-    assert (codecs["id"], codecs["a.spent"], codecs["day"]) == ("SNAPPY", "UNCOMPRESSED", "SNAPPY")
+    written = {group.column(place).path_in_schema: group.column(place) for place in range(5)}
+    assert {name: column.compression for name, column in written.items() if name in columns} == {
+        **{"id": "SNAPPY", "day": "SNAPPY"},
+        **{"a.spent": "UNCOMPRESSED", "fee": "UNCOMPRESSED"},
+    }
+    assert [name for name, column in written.items() if column.has_dictionary_page] == [
+        *("fee", "nested.list.element")
+    ]
     assert pq.read_table(tmp_path / "t.parquet").equals(wanted)
 
 

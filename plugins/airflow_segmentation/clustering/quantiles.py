@@ -1,12 +1,12 @@
 """Quantiles of columns within segments, in passes over rows that may be too many for memory.
 
-Of as many rows as may be gathered they are exact. Of more, each is searched for. A first pass draws a sample,
-which tells between which two values a quantile lies almost surely. A second cuts what is between them into
-bins, and counts the rows in each, at the two values themselves, where many may be the same, and below; as a
-rule that is all. The bin that holds the quantile is cut likewise as long as it is wide, and where the sample
-was wrong, what is beyond. What is returned is the mean of the values in the last bin, which is exact wherever
-these are all the same. Else it is off by a
-ten-thousandth of the segment's range and a thousandth of its rows at most, or by a millionth of itself.
+Of as many rows as may be gathered they are exact. Of more, each is searched for. A first pass draws rows, as
+many of each segment, which tell between which two values a quantile lies almost surely. A second cuts what is
+between them into bins, and counts the rows in each, at the two values themselves, where many may be the same,
+and below; as a rule that is all. The bin that holds the quantile is cut likewise as long as it is wide, and
+where the rows drawn were wrong, what is beyond. What is returned is the mean of the values in the last bin,
+which is exact wherever these are all the same. Else it is off by a ten-thousandth of the segment's range and
+a thousandth of its rows at most, or by a millionth of itself.
 """
 
 from __future__ import annotations

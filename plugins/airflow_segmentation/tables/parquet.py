@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ ROW_GROUP_BYTES = 2**25
 DICTIONARY_BYTES = 2**17
 """A column of more different values is written plainly: to look them all up costs time and saves no space."""
 TRIED_ROWS, SMALLER = 2**16, 0.75
-"""A column is compressed where its first rows become so much smaller: text does, most numbers do not."""
+"""What makes a column's first rows so much smaller is done to all: text is compressed, most numbers not."""
 
 
 class Batched(Data):
@@ -234,28 +235,36 @@ def table_written(uri: str, schema: pa.Schema, conn_id: str | None = None) -> It
     ):
 
         def opened(first: pa.Table) -> pq.ParquetWriter:
-            options = {"compression": _compression(first), "dictionary_pagesize_limit": DICTIONARY_BYTES}
-            return sinks.enter_context(pq.ParquetWriter(file, schema, **options))
+            sink = pq.ParquetWriter(
+                file, schema, dictionary_pagesize_limit=DICTIONARY_BYTES, **_encoding(first)
+            )
+            return sinks.enter_context(sink)
 
         writer = TableWriter(schema, opened, encoder)
         yield writer
         writer.finish()
 
 
-def _compression(first: pa.Table) -> dict[str, str]:
-    """Return how to compress each column, as it turns out for the first rows."""
+def _encoding(first: pa.Table) -> dict[str, Any]:
+    """Return how to write each column: by a dictionary of its values, and compressed, where its first rows
+    become a good deal smaller by it. Numbers of all digits become smaller by neither.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tried = pa.BufferOutputStream()
-    pq.write_table(first.slice(0, TRIED_ROWS), tried, dictionary_pagesize_limit=DICTIONARY_BYTES)
+    rows, tried = first.slice(0, TRIED_ROWS), pa.BufferOutputStream()
+    pq.write_table(rows, tried, dictionary_pagesize_limit=DICTIONARY_BYTES)
     known = pq.read_metadata(pa.BufferReader(tried.getvalue()))
-    columns = [
-        known.row_group(0).column(place) for place in range(known.num_columns if first.num_rows else 0)
-    ]
+    written = [known.row_group(0).column(place) for place in range(known.num_columns if len(rows) else 0)]
+    plain = dict(zip(rows.column_names, [SMALLER * column.nbytes for column in rows.columns], strict=True))
+    sizes = {each.path_in_schema: each.total_uncompressed_size for each in written}
     return {
-        column.path_in_schema: "snappy"
-        if column.total_compressed_size < SMALLER * column.total_uncompressed_size
-        else "none"
-        for column in columns
+        # A column within another is not known here by its path, and has one.
+        "use_dictionary": [path for path, size in sizes.items() if size < plain.get(path, math.inf)],
+        "compression": {
+            each.path_in_schema: "snappy"
+            if each.total_compressed_size < SMALLER * each.total_uncompressed_size
+            else "none"
+            for each in written
+        },
     }
