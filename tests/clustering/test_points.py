@@ -202,6 +202,7 @@ def test_rows_are_drawn_half_evenly_and_half_by_their_squares():
 def test_the_nearest_centre_is_that_of_all_distances_however_many_are_held(held, seed, features, k):
     rng = np.random.default_rng(seed)
     rows, centers = rng.normal(size=(700, features)) + 100.0, rng.normal(size=(k, features)) + 100.0
+    rows[:k] = centers
     gaps = np.linalg.norm(rows[:, None] - centers, axis=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(points, "DISTANCES", held)
@@ -209,6 +210,7 @@ def test_the_nearest_centre_is_that_of_all_distances_however_many_are_held(held,
 
     assert labels.tolist() == gaps.argmin(axis=1).tolist()
     np.testing.assert_allclose(squares, gaps.min(axis=1) ** 2, rtol=1e-9, atol=1e-12)
+    assert squares.min() >= 0.0
 
 
 def test_of_centres_as_near_the_first_is_taken():

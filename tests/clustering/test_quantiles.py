@@ -93,12 +93,14 @@ def test_a_median_among_few_different_values_is_one_of_them(tmp_path, monkeypatc
     assert found.quantiles.ravel() == pytest.approx([0.7], rel=1e-12)
 
 
-@pytest.mark.parametrize("ties", [None, 0.25])
+@pytest.mark.parametrize("ties", [None, 0.25, 0.4])
 def test_two_passes_find_the_quartiles_of_many_rows(tmp_path, monkeypatch, ties):
     monkeypatch.setattr(Table, "gathered", 1000)
     values = np.random.default_rng(0).lognormal(size=(200_000, 2))
-    if ties is not None:  # its quantile is where the many equal values end
+    if ties == 0.25:  # its quantile is where the many equal values end
         values[:, 1] = np.maximum(values[:, 1] - np.quantile(values[:, 1], ties), 0.0)
+    if ties == 0.4:  # the others are the largest value, which most rows have
+        values[:, 1] = np.minimum(values[:, 1], np.quantile(values[:, 1], ties))
     pq.write_table(pa.table({"x": values[:, 0], "y": values[:, 1]}), tmp_path / "rows.parquet")
     each, visits = Table.each, []
     monkeypatch.setattr(Table, "each", lambda *args, **given: visits.append(args) or each(*args, **given))

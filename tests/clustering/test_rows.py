@@ -17,6 +17,7 @@ from airflow_segmentation.clustering import (
     sweep_table,
 )
 from airflow_segmentation.clustering.measuring import measure
+from airflow_segmentation.clustering.rows import drawn_evenly
 from airflow_segmentation.tables.parquet import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -251,3 +252,17 @@ def test_a_row_between_two_centres_is_of_the_first(centers):
 
     assert amounts[:, 0].tolist() == [5.0, 0.0][: len(centers)]
     assert amounts[:, 1].tolist() == [5.0 * centers[0][0] ** 2, 0.0][: len(centers)]
+
+
+@pytest.mark.parametrize(("count", "chance"), [(7, 0.05), (40, 0.31), (1_000, 0.999)])
+def test_rows_are_drawn_evenly_as_many_as_their_chance_makes_but_for_one(count, chance):
+    rng, times = np.random.default_rng(0), np.zeros(count)
+    for _ in range(4_000):
+        drawn = drawn_evenly(count, chance, rng)
+        times[drawn] += 1
+        assert len(np.unique(drawn)) == len(drawn)
+        assert abs(len(drawn) - count * chance) < 1
+
+    assert times.sum() == pytest.approx(4_000 * count * chance, rel=0.08)
+    assert (np.abs(times - 4_000 * chance) < 5 * np.sqrt(4_000 * chance * (1 - chance))).all()
+    assert drawn_evenly(count, 1.5, rng).tolist() == list(range(count))
