@@ -208,7 +208,7 @@ def test_a_column_of_any_numbers_becomes_floats_and_what_is_missing_nan(kind):
 
 @pytest.mark.parametrize("together", [1, 50, 2**15])
 def test_measuring_weighs_rows_however_many_are_measured_together(monkeypatch, together):
-    monkeypatch.setattr(measuring, "_at_a_time", lambda product: together)
+    monkeypatch.setattr(measuring, "at_a_time", lambda centers: together)
     table = np.random.default_rng(0).lognormal(size=(400, 2))
     times = np.random.default_rng(1).integers(0, 4, 400)
     centers = [table[:1], table[:7]]

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from airflow_segmentation.clustering.points import Floats, Ints, assign, blocks, grouped
+from airflow_segmentation.clustering.points import Floats, Ints, assign, at_a_time, blocks, grouped
 
 FEWEST_ROWS, SEVERAL = 8192, 2.2
 """A cell is halved where it has more rows, and more centres near to it, for each k. Of smaller cells fewer
 distances were taken, but in steps so short that threads would wait for Python's lock most of the time."""
-DISTANCES = 2**18
-"""Distances that are taken at a time: what of them is needed stays in a core's cache."""
 
 
 def measure(rows: Floats, weights: Floats | None, centers: list[Floats]) -> list[Floats]:
@@ -120,7 +118,7 @@ def _alone(points: Floats, weights: Floats | None, product: Floats) -> Floats:
     found[:, 0] = sums[-2]
     found[:, 1] = np.maximum(product @ sums[:-1] + sums[-1], 0.0)
     found[:, 2] = 0.0
-    for block in blocks(points.shape[1], _at_a_time(product)):
+    for block in blocks(points.shape[1], at_a_time(len(product))):
         squares = _squares(product @ points[:-1, block], points[-1, block])
         distances = np.sqrt(squares, out=squares)
         found[:, 2] += distances.sum(axis=1) if weights is None else distances @ weights[block]
@@ -146,7 +144,7 @@ def _compared(points: Floats, weights: Floats | None, product: Floats) -> Floats
     count, size, _ = product.shape
     found = np.zeros((count, size, 3))
     flat = product.reshape(count * size, -1)
-    for block in blocks(points.shape[1], _at_a_time(flat)):
+    for block in blocks(points.shape[1], at_a_time(len(flat))):
         distances = (flat @ points[:-1, block]).reshape(count, size, -1)
         nearest = distances.min(axis=1)
         hits = distances == nearest[:, None]
@@ -166,7 +164,3 @@ def _squares(products: Floats, own: Floats, out: Floats | None = None) -> Floats
     """Return squared distances, of |c|^2 - 2 x.c and |x|^2; in place unless `out` is given."""
     squares = np.add(products, own, out=products if out is None else out)
     return np.maximum(squares, 0.0, out=squares)
-
-
-def _at_a_time(product: Floats) -> int:
-    return max(256, DISTANCES // max(1, len(product)))

@@ -16,7 +16,7 @@ BLOCK = 8192
 """Rows whose distances to all centres are taken at once: 2,048 x 49 of them stay in a core's cache."""
 
 DISTANCES = 2**18
-"""Distances that are held at a time where rows are only assigned."""
+"""Distances that are taken at a time: what of them is needed stays in a core's cache."""
 
 BEYOND = 0.8
 """How far centres go beyond the means of their points, in parts of the way there."""
@@ -232,7 +232,7 @@ def _compared(rows: Floats, centers: Floats) -> Iterator[tuple[slice, Floats, Fl
     """
     offset = centers.mean(axis=0)
     product = distance_product(centers - offset)
-    size = max(256, DISTANCES // len(centers))
+    size = at_a_time(len(centers))
     # Rows stand side by side, with ones below: a product and its least are taken several rows at a time.
     held = np.ones((product.shape[1], min(size, len(rows))))
     for block in blocks(len(rows), size):
@@ -269,6 +269,11 @@ def _distinct(rows: Floats, weights: Floats) -> tuple[Floats, Floats]:
 def blocks(length: int, size: int = BLOCK) -> Iterator[slice]:
     """Yield slices that part `length` rows."""
     return (slice(start, start + size) for start in range(0, length, size))
+
+
+def at_a_time(centers: int) -> int:
+    """Return of how many rows the distances to so many centres are taken at a time."""
+    return max(256, DISTANCES // max(1, centers))
 
 
 def grouped(labels: NDArray[Any], count: int) -> list[Ints]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from airflow_segmentation.clustering.points import Floats, Ints, blocks, grouped
-from airflow_segmentation.clustering.rows import Arrays, Parted, drawn_evenly
+from airflow_segmentation.clustering.rows import Arrays, Parted
 from airflow_segmentation.clustering.tallies import Batch, Segmenting, Sum, Tally, tallied
 
 VALUES = 2**23
@@ -72,11 +72,7 @@ class LookTally(Tally):
                 if len(held):
                     at = (index, segment)
                     count[at], total[at], low[at], high[at] = len(held), held.sum(), held.min(), held.max()
-        rng = batch.chance(0)
-        drawn = [
-            which[drawn_evenly(len(which), chance, rng)]
-            for which, chance in zip([*batch.groups, np.arange(batch.rows)], self.chances, strict=True)
-        ]
+        drawn = batch.drawn(self.chances, seed=0)
         own = np.repeat(np.arange(len(drawn)), [len(which) for which in drawn])
         return [count, total, low, high, own, batch.taken(self.columns, np.concatenate(drawn))]
 

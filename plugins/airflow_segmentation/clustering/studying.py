@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from airflow_segmentation.clustering.points import Floats, Ints
-from airflow_segmentation.clustering.rows import Arrays, drawn_evenly
+from airflow_segmentation.clustering.rows import Arrays
 from airflow_segmentation.clustering.tallies import Batch, Tally
 
 ROWS, VALUES = 20_000, 2**21
@@ -60,12 +60,8 @@ class StudyTally(Tally):
 
     def of(self, batch: Batch) -> Arrays:
         """Return the rows drawn of a batch, how many each stands for, and the segment of each."""
-        rng, chances = batch.chance(self.seed), self._chances
-        drawn = [
-            which[drawn_evenly(len(which), chance, rng)]
-            for which, chance in zip(batch.groups, chances.tolist(), strict=True)
-        ]
-        taken = np.sort(np.concatenate(drawn))
+        chances = self._chances
+        taken = np.sort(np.concatenate(batch.drawn(chances.tolist(), self.seed)))
         segments = batch.segments[taken]
         return [batch.taken(self.columns, taken), 1 / chances[segments], segments]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from airflow_segmentation.clustering.arrow import as_floats, as_matrix
 from airflow_segmentation.clustering.points import Floats, Ints, grouped, nearest
-from airflow_segmentation.clustering.rows import Arrays, Parted, added, not_finite
+from airflow_segmentation.clustering.rows import Arrays, Parted, added, drawn_evenly, not_finite
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,9 +83,17 @@ class Batch:
             yield values[which]
         yield values
 
-    def chance(self, seed: int) -> np.random.Generator:
-        """Return what draws rows of this batch, of any other differently."""
-        return np.random.default_rng([seed, *self._at])
+    def drawn(self, chances: Sequence[float], seed: int) -> list[Ints]:
+        """Return which rows are drawn of each segment, by so many chances; one more is that of all rows.
+
+        Of each as many as its chance makes, but for one, and of any other batch differently.
+        """
+        rng = np.random.default_rng([seed, *self._at])
+        groups = [*self.groups, np.arange(self.rows)][: len(chances)]
+        return [
+            which[drawn_evenly(len(which), chance, rng)]
+            for which, chance in zip(groups, chances, strict=True)
+        ]
 
     @cached_property
     def _nearest(self) -> tuple[Ints, Floats]:
