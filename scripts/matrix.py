@@ -1,12 +1,14 @@
 """Run unit and route tests on versions of Airflow and Python: ``python scripts/matrix.py [3.1-py3.10 …]``.
 
 Each combination has an environment of its own in .cache/matrix, and its tests a home and a folder for
-temporary files, so that several run at the same time. What pytest said stands in a .log file beside it.
+temporary files, so that several run at the same time. What pytest said stands in a .log file beside it, and
+what it said of a test that failed is printed.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -166,12 +168,21 @@ def run(cell: Cell) -> bool | None:
         # What reads addresses is Airflow's in part, so some odd ones are tried on each.
         env = {"FUZZ_CASES": "200", **os.environ, "TMPDIR": temporary}
         tested = subprocess.run(command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
-    told = log.read_text().strip().rpartition("\n")[2].strip("= ")
+    told = log.read_text().strip()
     versions = "from importlib.metadata import version as v; import platform as p; "
     versions += "print(f'Airflow {v(\"apache-airflow\")}, Python {p.python_version()}')"
     found = _required([cell.executable, "-c", versions])
-    print(f"{found}: {told}{f'; see {log}' if tested.returncode else ''}", flush=True)
+    if tested.returncode:
+        print(failures(told), flush=True)
+    print(f"{found}: {told.rpartition(chr(10))[2].strip('= ')}", flush=True)
     return tested.returncode == 0
+
+
+def failures(told: str) -> str:
+    """Return what pytest told of the tests that failed, or the end of it where it came to no test."""
+    part = r"^=+ (?:ERRORS|FAILURES) =+$.*?(?=^=+ (?:warnings|short test) summary)"
+    found = re.search(part, told, re.MULTILINE | re.DOTALL)
+    return found[0].rstrip() if found else "\n".join(told.splitlines()[-50:-1])
 
 
 def _output(command: list[str | Path]) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import configparser
 import subprocess
+import sys
 
 import environment
 import matrix
@@ -83,3 +84,34 @@ def test_none_may_fail_and_one_must_pass(monkeypatch, came_of_them, code):
     outcomes = dict(zip(matrix.chosen(["3.1-py3.10", "3.3-py3.13"]), came_of_them, strict=True))
     monkeypatch.setattr(matrix, "run", outcomes.get)
     assert matrix.main(["3.1-py3.10", "3.3-py3.13"]) == code
+
+
+def test_what_failed_is_told_since_a_log_may_be_gone_with_its_machine(tmp_path):
+    (tmp_path / "test_some.py").write_text("""
+import warnings
+
+import pytest
+
+@pytest.fixture
+def broken():
+    raise OSError("no room")
+
+def test_sound():
+    warnings.warn("old")
+
+def test_wrong():
+    assert 1 == 2
+
+def test_unready(broken): ...
+""")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    log = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout.strip()
+    assert all(said in log for said in ("old", "short test summary"))
+
+    told = matrix.failures(log)
+
+    assert all(said in told for said in ("test_wrong", "assert 1 == 2", "test_unready", "OSError: no room"))
+    assert not any(said in told for said in ("test_sound", "old", "short test summary"))
+    assert matrix.failures("loading conftest.py\nImportError: none such\n1 error") == (
+        "loading conftest.py\nImportError: none such"
+    ), "where it came to no test"
