@@ -43,12 +43,15 @@ def test_fifty_users_at_once_leave_no_session_open_and_no_memory_taken(
         gc.collect()
         return psutil.Process().memory_info().rss / 1e6
 
-    before = rounds(2)
-    after = rounds(5)
+    taken = [rounds(2)]
+    for _ in range(3):  # what leaks grows each time, the allocator's arenas now and then
+        taken.append(rounds(5))
+        if taken[-1] - taken[-2] < MEGABYTES:
+            break
 
     pool = settings.engine.pool if settings.engine else None
     assert isinstance(pool, QueuePool)
     # Before Airflow 3.3, FAB's provider keeps one of its own, to know the user with.
     assert pool.checkedout() <= 1
-    assert after - before < MEGABYTES
-    print(f"{USERS} users: {before:.0f} MB, then {after:.0f} MB")
+    assert taken[-1] - taken[-2] < MEGABYTES, taken
+    print(f"{USERS} users: {', then '.join(f'{megabytes:.0f}' for megabytes in taken)} MB")
