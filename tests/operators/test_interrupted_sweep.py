@@ -16,34 +16,45 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 # The operator alone in a process of its own: what it would push is printed; state is saved after every step.
+# After a given one it waits to be killed, so that it is not done by then.
 SWEEP = """
+import signal
 import sys
 sys.path.insert(0, sys.argv[1])
 from types import SimpleNamespace
 from airflow_segmentation.operators import KMeansSweepOperator, kmeans_sweep
 kmeans_sweep.PACE_SECONDS = 0
 ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=-1)
-ti.xcom_push = lambda key, value: print(value["done"], flush=True)
+def push(key, value):
+    print(value["done"], flush=True)
+    if value["done"] == int(sys.argv[3]):
+        signal.pause()
+ti.xcom_push = push
 KMeansSweepOperator(task_id="t", data=sys.argv[2], k_max=25).execute({"ti": ti})
 """
 
 
 @pytest.fixture
 def sweep(tmp_path, monkeypatch):
-    """A function that starts the sweep of the same table, with its own storage."""
+    """A function that starts the sweep of the same table, with its own storage, up to a last step."""
+    started = []
     data = tmp_path / "data.parquet"
     pd.DataFrame(np.random.default_rng(0).normal(size=(30_000, 3)), columns=list("abc")).to_parquet(data)
 
-    def start(storage: str) -> tuple[subprocess.Popen[str], Path]:
+    def start(storage: str, last: int) -> tuple[subprocess.Popen[str], Path]:
         monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", str(tmp_path / storage))
         process = subprocess.Popen(
-            [sys.executable, "-c", SWEEP, str(ROOT / "plugins"), str(data)],
+            [sys.executable, "-c", SWEEP, str(ROOT / "plugins"), str(data), str(last)],
             stdout=subprocess.PIPE,
             text=True,
         )
+        started.append(process)
         return process, tmp_path / storage / "d" / "r" / "t" / "sweep.parquet"
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 def steps(process: subprocess.Popen[str]):
@@ -55,14 +66,14 @@ def steps(process: subprocess.Popen[str]):
 
 
 def test_goes_on_from_where_it_was_killed_to_the_same_bits(sweep):
-    process, whole = sweep("whole")
+    process, whole = sweep("whole", last=0)
     assert list(steps(process)) == list(range(1, 26))
     assert process.wait() == 0
 
     chance = random.Random(time.time_ns())
     done = 0
     for _ in range(3):
-        process, resumed = sweep("resumed")
+        process, resumed = sweep("resumed", last=done + 7)
         told = steps(process)
         first = next(told)
         assert done < first <= done + 2, "it goes on from the last step that was saved"
@@ -73,7 +84,7 @@ def test_goes_on_from_where_it_was_killed_to_the_same_bits(sweep):
         done = max([done, *told])
         assert process.wait() == -signal.SIGKILL
         assert not resumed.exists()
-    process, resumed = sweep("resumed")
+    process, resumed = sweep("resumed", last=0)
     assert next(steps(process)) > done - 1
     process.communicate()
     assert process.returncode == 0
