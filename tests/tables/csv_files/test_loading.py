@@ -25,6 +25,22 @@ def written(tmp_path, text: str | bytes, name: str = "in.csv"):
     return path
 
 
+@pytest.mark.parametrize("word", by_pyarrow.MISSING)
+@pytest.mark.parametrize("beside", ["word", "number"])
+def test_words_for_what_is_missing_are_those_of_pandas(tmp_path, monkeypatch, word, beside):
+    monkeypatch.setattr(file, "BLOCK_BYTES", 64)  # so that most blocks hold none of them
+    monkeypatch.setattr(by_pandas, "read", None)
+    other = "x" if beside == "word" else "-1.5"
+    lines = "".join(f"{row},{word if row == 50 else other}\n" for row in range(100))
+    path = written(tmp_path, f"id,value\n{lines}")
+
+    found, expected = loaded(path, tmp_path), pd.read_csv(path)
+
+    assert found["value"].isna().tolist() == expected["value"].isna().tolist()
+    assert found["value"].isna().sum() == 1
+    assert pd.api.types.is_float_dtype(found["value"]) == (beside == "number")
+
+
 def test_counts_rows_and_missing_values(tmp_path):
     path = written(tmp_path, 'a,b,c\n1,,x\n2,NA,""\n3,0.5,z\n')
     result = csv_to_table(Csv(str(path)), str(tmp_path / "out.parquet"))
@@ -135,7 +151,7 @@ def test_a_separator_may_be_of_two_letters(tmp_path):
     assert loaded(path, tmp_path, options={"sep": ";;"}).to_dict("records") == [{"a": 1, "b": 2}]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(
