@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 from wheel import installed as installed
 from wheel import wheel as wheel
 
@@ -28,7 +28,7 @@ os.environ |= {
 }
 
 # A machine may be busy: how long a case takes tells nothing.
-settings.register_profile("tests", deadline=None)
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 # For scripts/mutants.py: the same cases each time, and none made smaller once it has failed.
 settings.register_profile(

@@ -8,7 +8,7 @@ from airflow_segmentation.clustering import Moments, Segmenting, rows
 from airflow_segmentation.clustering.moments import MomentsTally
 from airflow_segmentation.clustering.tallies import tallied
 from airflow_segmentation.tables.parquet import Table
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
@@ -20,7 +20,6 @@ def moments(*batches):
     return found
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 1000),
     cuts=st.lists(st.integers(0, 200), max_size=5),

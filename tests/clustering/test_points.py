@@ -27,7 +27,7 @@ def first(count: int, of: Points) -> np.ndarray:
     return of.centred[:: len(of) // count][:count]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(2, 12))
 def test_bounds_spare_distances_and_change_no_bit(seed, features, k):
     data = Points(long_tailed(600, features, seed), np.ones(600))
@@ -42,7 +42,7 @@ def test_bounds_spare_distances_and_change_no_bit(seed, features, k):
     assert one_iter == other_iter
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(1, 5), st.integers(1, 12))
 def test_iterations_end_where_each_centre_is_the_mean_of_the_points_nearest_to_it(seed, features, k):
     data = Points(long_tailed(400, features, seed), np.ones(400))
@@ -95,7 +95,7 @@ def test_few_points_are_not_thinned():
     assert data.thinned(500).weights.tolist() == [2.0] * 500
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000))
 def test_the_centre_that_goes_is_the_one_without_which_the_sse_is_least(seed):
     data = Points(long_tailed(300, 3, seed), np.random.default_rng(seed).uniform(0.5, 2.0, 300))
@@ -197,7 +197,7 @@ def test_rows_are_drawn_half_evenly_and_half_by_their_squares():
 
 
 @pytest.mark.parametrize("held", [1, 600, 2**18])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), features=st.integers(1, 20), k=st.integers(1, 60))
 def test_the_nearest_centre_is_that_of_all_distances_however_many_are_held(held, seed, features, k):
     rng = np.random.default_rng(seed)

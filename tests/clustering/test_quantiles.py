@@ -50,7 +50,7 @@ def test_columns_of_few_rows_are_described_as_pandas_does(tmp_path, monkeypatch,
     np.testing.assert_allclose(found.quantiles, wanted, rtol=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     seed=st.integers(0, 1000),
     discrete=st.booleans(),

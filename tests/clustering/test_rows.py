@@ -218,7 +218,7 @@ def test_measuring_weighs_rows_however_many_are_measured_together(monkeypatch, t
         assert each == pytest.approx(other)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     features=st.integers(1, 4),

@@ -30,7 +30,7 @@ def test_two_bands_are_told_by_one_round_bound():
     assert [(rule.share, rule.accuracy) for rule in rules.rules] == [(0.5, 1.0), (0.5, 1.0)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), k=st.integers(2, 12), weighted=st.booleans())
 def test_every_row_meets_one_rule_and_accuracies_are_those_of_the_rules_as_they_stand(seed, k, weighted):
     rng = np.random.default_rng(seed)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score, silhouette_score
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.integers(1, 5), st.sampled_from([1e-3, 1.0, 1e4]))
 def test_scores_are_those_of_scikit_learn(seed, features, scale):
     rows = np.random.default_rng(seed).lognormal(size=(300, features)) * scale

@@ -196,7 +196,7 @@ tables = st.tuples(st.integers(1, 40), st.integers(1, 3)).flatmap(
 
 
 @RANGE_MAY_BE_CUT
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tables)
 def test_more_segments_never_cost_more_and_none_is_empty(rows):
     found = sweep_rows(rows, k_max=12)
@@ -207,7 +207,7 @@ def test_more_segments_never_cost_more_and_none_is_empty(rows):
 
 
 @RANGE_MAY_BE_CUT
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(tables, st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_change_a_bit(rows, random):
     order = list(range(len(rows)))
@@ -217,7 +217,7 @@ def test_the_order_of_rows_does_not_change_a_bit(rows, random):
 
 
 @RANGE_MAY_BE_CUT
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(tables, st.data())
 def test_a_weight_is_a_row_that_occurs_as_often(rows, data):
     times = np.array(data.draw(st.lists(st.integers(1, 4), min_size=len(rows), max_size=len(rows))))
@@ -230,7 +230,7 @@ def test_a_weight_is_a_row_that_occurs_as_often(rows, data):
 
 
 @RANGE_MAY_BE_CUT
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(tables, st.integers(-20, 20))
 def test_scaling_by_a_power_of_two_scales_sse_by_its_square(rows, exponent):
     scale = 2.0**exponent

@@ -148,7 +148,7 @@ def test_test_customer_is_the_tutorials(customers: pd.DataFrame) -> None:
     assert customer["CUST_ID"] not in set(customers["CUST_ID"])
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_rules_hold_whatever_the_scores(script: ModuleType, seed: int) -> None:
     columns, correlation = script.read_figures()

@@ -15,7 +15,7 @@ import pytest
 from airflow_segmentation.reports import alike, figures
 from airflow_segmentation.reports.report import Choice, CurvePoint, Feature, Progress, Report, Structure
 from airflow_segmentation.www import words
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from made.reports import continuum, evidenced, hostile, make_progress, make_report
 from sklearn.preprocessing import StandardScaler
@@ -86,7 +86,6 @@ def all_of(report: Report, k: int) -> list[dict[str, Any]]:
     return [figure for figure in made if figure]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 @given(reports(), st.integers(-1, 9))
 def test_any_report_makes_figures_of_plain_json(report: Report, k: int) -> None:
     for figure in all_of(report, k):

@@ -318,7 +318,7 @@ def test_a_curve_too_long_and_segments_too_many_for_a_page_are_left_out():
     assert len(Progress.from_json(progress.to_json()).curve) == 300
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     k_max=st.integers(2, 60), features=st.integers(1, 60), k=st.integers(1, 60), sampled=st.integers(0, 500)
 )
@@ -487,7 +487,7 @@ def following(made: Report, count: int) -> Report:
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(k_max=st.integers(2, 70), features=st.integers(1, 60), count=st.integers(1, 60))
 def test_a_report_beside_published_segments_stays_small_and_tells_every_number(k_max, features, count):
     made = following(large(k=2, k_max=k_max, features=features, profiles=features, sampled=300), count)

@@ -4,6 +4,7 @@ import pytest
 from airflow_segmentation.storage.addresses import without_secrets
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processor_time import within
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,8 @@ def test_no_secret_of_a_uri_is_shown(uri, shown):
     prefix=st.sampled_from(["s3://b/", "s3://b/%", "ftp://a:", "https://", "", "x::"]),
     repeated=st.integers(0, 4096),
 )
-@settings(max_examples=10, deadline=2000)
+@settings(max_examples=10)
 def test_the_longest_address_is_looked_through_at_once(piece, prefix, repeated):
     uri = (prefix + piece * repeated)[:4096]
-    assert len(without_secrets(uri)) <= len(uri)
+    with within(2):
+        assert len(without_secrets(uri)) <= len(uri)

@@ -646,7 +646,7 @@ SEGMENTS = ["..", ".", "", "sub", "in", "out", "outside", "allowed", "allowed-to
 SEGMENTS += ["%252e%252e", "..%2f..", "%2e.", "..\\..", "…", "file", "link"]
 # Of the fixture, each example finds the paths that the one before found.
 hostile = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 hostile_tails = st.lists(st.sampled_from(SEGMENTS), max_size=8).map("/".join)
 

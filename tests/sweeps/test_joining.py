@@ -75,7 +75,7 @@ def test_where_ranges_overlap_the_lower_sse_counts():
     assert (joined.inertias[3], joined.sizes[3]) == (one.inertias[3], one.sizes[3])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 11)), min_size=1, max_size=4))
 def test_it_has_the_lowest_sse_at_every_k_and_rises_only_where_a_sweep_ends(parts):
     sweeps = [swept(k_min, min(12, k_min + more)) for k_min, more in parts]

@@ -101,7 +101,7 @@ SPREAD = st.floats(-1e6, 1e6).map(lambda value: round(value, 6))
 """Values that, where they differ, do so by more than rounding, as scikit-learn and we each understand it."""
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     arrays(np.float64, st.tuples(st.integers(1, 30), st.just(2)), elements=SPREAD),
     st.sampled_from([(0.0, 1.0), (-1.0, 1.0)]),

@@ -53,7 +53,7 @@ def test_rows_lie_on_the_map_where_scikit_learns_pca_puts_them():
     assert figure["data"][-1]["marker"]["size"] == sorted(figure["data"][-1]["marker"]["size"], reverse=True)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(k=st.integers(2, 30))
 def test_silhouettes_are_scikit_learns(k):
     drawn = at(k)

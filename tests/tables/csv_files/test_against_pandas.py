@@ -181,7 +181,6 @@ def test_a_file_is_what_pandas_makes_of_it_or_a_person_is_told(tmp_path, monkeyp
     @seed(20261125)
     @settings(
         max_examples=CASES,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

@@ -32,7 +32,7 @@ def by_the_rules(text: str, skip_spaces: bool) -> tuple[int, int, int | None, in
     return lines, len(taken), taken[0] if taken else None, opened if state == "quoted" else None
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text(alphabet='",\n\ra ', max_size=30), st.booleans())
 @example('"a""b",c\n', False)
 @example('""x"\n', False)
@@ -46,7 +46,7 @@ def test_finds_whole_lines_broken_ones_and_quotes_that_do_not_end(text, skip_spa
     assert (lines, quotes.broken, quotes.first_broken, quotes.open) == by_the_rules(text, skip_spaces)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet='",\na', max_size=40), st.integers(1, 40))
 def test_finds_the_same_in_pieces_as_at_once(text, size):
     content = text.encode() + b"\n"

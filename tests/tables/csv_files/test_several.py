@@ -376,7 +376,7 @@ def text_of(rows: list[tuple[str, ...]], order: list[int] | range) -> str:
     return "".join(",".join(line[place] for place in order) + "\n" for line in lines)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tables())
 @example(([[("k", "007", "1", "")], [("k", "x", "2.5", "1")]], [[0, 1, 2, 3], [3, 2, 1, 0]]))
 def test_the_table_is_that_of_the_files_in_one(tables):
