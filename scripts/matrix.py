@@ -174,7 +174,8 @@ def run(cell: Cell) -> bool | None:
     found = _required([cell.executable, "-c", versions])
     if tested.returncode:
         print(failures(told), flush=True)
-    print(f"{found}: {told.rpartition(chr(10))[2].strip('= ')}", flush=True)
+    last = told.rpartition("\n")[2].strip("= ")
+    print(f"{found}: {last}{f'; see {log}' if tested.returncode else ''}", flush=True)
     return tested.returncode == 0
 
 

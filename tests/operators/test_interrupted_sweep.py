@@ -36,12 +36,12 @@ KMeansSweepOperator(task_id="t", data=sys.argv[2], k_max=25).execute({"ti": ti})
 
 @pytest.fixture
 def sweep(tmp_path, monkeypatch):
-    """A function that starts the sweep of the same table, with its own storage, up to a last step."""
+    """A function that starts the sweep of the same table with its own storage, up to a step if given."""
     started = []
     data = tmp_path / "data.parquet"
     pd.DataFrame(np.random.default_rng(0).normal(size=(30_000, 3)), columns=list("abc")).to_parquet(data)
 
-    def start(storage: str, last: int) -> tuple[subprocess.Popen[str], Path]:
+    def start(storage: str, last: int = 0) -> tuple[subprocess.Popen[str], Path]:
         monkeypatch.setenv("AIRFLOW__SEGMENTATION__STORAGE_PATH", str(tmp_path / storage))
         process = subprocess.Popen(
             [sys.executable, "-c", SWEEP, str(ROOT / "plugins"), str(data), str(last)],
@@ -66,7 +66,7 @@ def steps(process: subprocess.Popen[str]):
 
 
 def test_goes_on_from_where_it_was_killed_to_the_same_bits(sweep):
-    process, whole = sweep("whole", last=0)
+    process, whole = sweep("whole")
     assert list(steps(process)) == list(range(1, 26))
     assert process.wait() == 0
 
@@ -84,7 +84,7 @@ def test_goes_on_from_where_it_was_killed_to_the_same_bits(sweep):
         done = max([done, *told])
         assert process.wait() == -signal.SIGKILL
         assert not resumed.exists()
-    process, resumed = sweep("resumed", last=0)
+    process, resumed = sweep("resumed")
     assert next(steps(process)) > done - 1
     process.communicate()
     assert process.returncode == 0

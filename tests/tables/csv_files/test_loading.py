@@ -12,6 +12,7 @@ from airflow_segmentation.errors import InputError
 from airflow_segmentation.tables.csv_files import Csv, by_pandas, by_pyarrow, csv_to_table, file
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pandas._libs.parsers import STR_NA_VALUES
 
 
 def loaded(path, tmp_path, **kwargs) -> pd.DataFrame:
@@ -25,11 +26,11 @@ def written(tmp_path, text: str | bytes, name: str = "in.csv"):
     return path
 
 
-@pytest.mark.parametrize("word", by_pyarrow.MISSING)
+@pytest.mark.parametrize("word", sorted(STR_NA_VALUES))
 @pytest.mark.parametrize("beside", ["word", "number"])
 def test_words_for_what_is_missing_are_those_of_pandas(tmp_path, monkeypatch, word, beside):
     monkeypatch.setattr(file, "BLOCK_BYTES", 64)  # so that most blocks hold none of them
-    monkeypatch.setattr(by_pandas, "read", None)
+    monkeypatch.setattr(by_pandas, "read", None)  # who finds no number in a word, and reads the file anew
     other = "x" if beside == "word" else "-1.5"
     lines = "".join(f"{row},{word if row == 50 else other}\n" for row in range(100))
     path = written(tmp_path, f"id,value\n{lines}")
