@@ -86,7 +86,8 @@ def test_none_may_fail_and_one_must_pass(monkeypatch, came_of_them, code):
     assert matrix.main(["3.1-py3.10", "3.3-py3.13"]) == code
 
 
-def test_what_failed_is_told_since_a_log_may_be_gone_with_its_machine(tmp_path):
+def test_what_failed_is_told_since_a_log_may_be_gone_with_its_machine(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)  # a developer's own, who may want no summary
     (tmp_path / "test_some.py").write_text("""
 import warnings
 
